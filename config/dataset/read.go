@@ -1,0 +1,142 @@
+package dataset
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+)
+
+// Limits of a table, far above what mail systems use, so that a wrong path
+// cannot fill the memory.
+const (
+	maxFile = 64 << 20
+	maxLine = 1 << 20
+	maxRows = 10_000_000
+)
+
+// blanks are the characters that isspace() knows in the C locale, without LF.
+const blanks = " \t\r\v\f"
+
+const byteOrderMark = "\xef\xbb\xbf"
+
+// readFile reads a regular file of at most limit bytes. Directories, FIFOs and
+// devices are refused before they can block or be disturbed.
+func readFile(path string, limit int64) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := regular(path, info); err != nil {
+		return nil, err
+	}
+	// The file may have been replaced by a FIFO just now: without O_NONBLOCK
+	// the open would wait for a writer.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if info, err = f.Stat(); err != nil {
+		return nil, err
+	}
+	if err := regular(path, info); err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("%s: larger than %d bytes; is this the right file?", path, limit)
+	}
+	return data, nil
+}
+
+func regular(path string, info fs.FileInfo) error {
+	switch {
+	case info.Mode().IsRegular():
+		return nil
+	case info.IsDir():
+		return fmt.Errorf("%s: is a directory; name a file in it", path)
+	}
+	return fmt.Errorf("%s: is a %s; a data set is read from a regular file", path, special(info.Mode()))
+}
+
+func special(m fs.FileMode) string {
+	switch {
+	case m&fs.ModeNamedPipe != 0:
+		return "FIFO"
+	case m&fs.ModeSocket != 0:
+		return "socket"
+	}
+	return "device"
+}
+
+// readLines takes the rows of a file or refile from text.
+func (s *Set) readLines(text string, lineLimit, rowLimit int) error {
+	text = strings.TrimPrefix(text, byteOrderMark)
+	number := 0
+	for line := range strings.Lines(text) {
+		number++
+		here := Row{Line: number}
+		if len(line) > lineLimit {
+			return fmt.Errorf("%s: the line is longer than %d bytes", s.Where(here), lineLimit)
+		}
+		if strings.IndexByte(line, 0) >= 0 {
+			return fmt.Errorf("%s: the line has a NUL byte; a data set is a text file", s.Where(here))
+		}
+		row, ok := parseLine(strings.TrimSuffix(line, "\n"))
+		if !ok {
+			continue
+		}
+		if s.kind == kindRefile && strings.IndexByte(blanks, line[0]) >= 0 {
+			s.notes = append(s.notes, s.Where(here)+": the line begins with a blank and is ignored, as OpenDKIM does in a refile; remove the blank")
+			continue
+		}
+		if len(s.rows) == rowLimit {
+			return fmt.Errorf("%s: more than %d rows", s.Where(here), rowLimit)
+		}
+		row.Line = number
+		s.rows = append(s.rows, row)
+	}
+	return nil
+}
+
+// parseLine splits a line at its first run of blanks. A "#" anywhere starts a
+// comment; false means that nothing is left.
+func parseLine(line string) (Row, bool) {
+	line, _, _ = strings.Cut(line, "#")
+	line = strings.Trim(line, blanks)
+	if line == "" {
+		return Row{}, false
+	}
+	end := strings.IndexAny(line, blanks)
+	if end < 0 {
+		return Row{Key: line}, true
+	}
+	return Row{Key: line[:end], Value: strings.TrimLeft(line[end:], blanks)}, true
+}
+
+// parseElement splits an element of a list at its first "=". False means that
+// it is empty.
+func parseElement(item string) (Row, bool, error) {
+	item = strings.Trim(item, blanks+"\n")
+	if item == "" {
+		return Row{}, false, nil
+	}
+	for _, kind := range []string{kindFile, kindRefile} {
+		if strings.HasPrefix(item, kind+":") {
+			return Row{}, false, fmt.Errorf("%q names a file inside a list; a file stands alone, as one string", item)
+		}
+	}
+	key, value, _ := strings.Cut(item, "=")
+	key, value = strings.TrimRight(key, blanks+"\n"), strings.TrimLeft(value, blanks+"\n")
+	if key == "" {
+		return Row{}, false, errors.New(`nothing stands before its "="`)
+	}
+	return Row{Key: key, Value: value}, true, nil
+}
