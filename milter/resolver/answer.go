@@ -1,0 +1,154 @@
+package resolver
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// maxRecords is how many TXT records one name may have. Their bytes are bounded
+// by the 64 KiB of a DNS message.
+const maxRecords = 100
+
+// part is what one message says about a name.
+type part struct {
+	txt  []string
+	next string // ask on here: the CNAME chain ends at a name of which the message says nothing
+	hops int    // CNAMEs followed
+	ttl  time.Duration
+}
+
+// read follows name through the CNAMEs of a message to its TXT records. DNAME
+// records are passed over: the server sends the CNAME that follows from them
+// (RFC 6672 §3.1). hops is how many CNAMEs may be followed.
+func read(msg *dns.Msg, name string, hops int) (part, error) {
+	var (
+		p     = part{ttl: maxPositiveTTL}
+		alias = make(map[string]*dns.CNAME)
+		texts = make(map[string][]*dns.TXT)
+	)
+	for _, rr := range msg.Answer {
+		h := rr.Header()
+		if h.Class != dns.ClassINET {
+			continue
+		}
+		owner := owner(h.Name)
+		switch rr := rr.(type) {
+		case *dns.CNAME:
+			alias[owner] = rr
+		case *dns.TXT:
+			texts[owner] = append(texts[owner], rr)
+		}
+	}
+	for alias[name] != nil {
+		if p.hops == hops {
+			return part{}, errChain
+		}
+		p.hops++
+		p.ttl = min(p.ttl, seconds(alias[name].Hdr.Ttl))
+		target := owner(alias[name].Target)
+		if name = target; name == "" {
+			return part{}, errChain // the root: nobody keeps a key there
+		}
+	}
+	records := texts[name]
+	if len(records) > maxRecords {
+		return part{}, fmt.Errorf("%d TXT records; at most %d are read", len(records), maxRecords)
+	}
+	for _, rr := range records {
+		p.ttl = min(p.ttl, seconds(rr.Hdr.Ttl))
+		p.txt = append(p.txt, joinStrings(rr.Txt))
+	}
+	if len(records) > 0 {
+		return p, nil
+	}
+	negative, known := negativeTTL(msg)
+	if p.hops > 0 && msg.Rcode == dns.RcodeSuccess && !known {
+		var ok bool
+		if p.next, ok = canonicalName(name); ok {
+			return p, nil
+		}
+	}
+	p.ttl = min(p.ttl, negative)
+	return p, nil
+}
+
+func owner(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
+
+func seconds(ttl uint32) time.Duration {
+	if ttl > 1<<31-1 {
+		return 0 // RFC 2181 §8
+	}
+	return time.Duration(ttl) * time.Second
+}
+
+// negativeTTL is how long "does not exist" holds (RFC 2308 §5). known is false
+// where no SOA says so; such an answer is not cached.
+func negativeTTL(msg *dns.Msg) (ttl time.Duration, known bool) {
+	for _, rr := range msg.Ns {
+		if soa, ok := rr.(*dns.SOA); ok {
+			return min(seconds(soa.Hdr.Ttl), seconds(soa.Minttl), maxNegativeTTL), true
+		}
+	}
+	return 0, false
+}
+
+// joinStrings joins the strings of a TXT record (RFC 6376 §3.6.2.2). The
+// library holds them in the escaped form of zone files.
+func joinStrings(list []string) string {
+	var b strings.Builder
+	for _, s := range list {
+		unescape(&b, s)
+	}
+	return b.String()
+}
+
+// unescape appends s without the escapes \X and \DDD of RFC 1035 §5.1.
+func unescape(b *strings.Builder, s string) {
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		switch {
+		case c == '\\' && i+3 < len(s) && decimalOctet(s[i+1:i+4]) >= 0:
+			c = byte(decimalOctet(s[i+1 : i+4]))
+			i += 3
+		case c == '\\' && i+1 < len(s):
+			i++
+			c = s[i]
+		}
+		b.WriteByte(c)
+	}
+}
+
+// decimalOctet is the value of three digits, or -1.
+func decimalOctet(s string) int {
+	n := 0
+	for _, c := range []byte(s) {
+		if c < '0' || c > '9' {
+			return -1
+		}
+		n = n*10 + int(c-'0')
+	}
+	if n > 255 {
+		return -1
+	}
+	return n
+}
+
+// escape is the inverse of unescape.
+func escape(s string) string {
+	var b strings.Builder
+	for _, c := range []byte(s) {
+		switch {
+		case c == '"' || c == '\\':
+			b.WriteByte('\\')
+			b.WriteByte(c)
+		case c < ' ' || c > '~':
+			fmt.Fprintf(&b, "\\%03d", c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}

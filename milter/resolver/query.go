@@ -1,0 +1,147 @@
+package resolver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+const (
+	// maxHops bounds a chain of CNAMEs over all answers of a look-up.
+	maxHops = 8
+	// minTries and rounds: a lone nameserver is asked three times, several are
+	// asked twice each.
+	minTries = 3
+	rounds   = 2
+)
+
+// errChain ends CNAMEs that lead nowhere.
+var errChain = fmt.Errorf("CNAME chain loops or is longer than %d", maxHops)
+
+// resolve asks for name, and for where its CNAMEs lead when an answer stops in
+// the middle of a chain.
+func (c *Client) resolve(ctx context.Context, name string, pace time.Duration) *answer {
+	var (
+		result = answer{authentic: true, ttl: maxPositiveTTL}
+		hops   int
+	)
+	for {
+		msg, err := c.query(ctx, name, pace)
+		if err != nil {
+			return &answer{err: err}
+		}
+		part, err := read(msg, name, maxHops-hops)
+		if err != nil {
+			return &answer{err: err}
+		}
+		hops += part.hops
+		result.txt = part.txt
+		result.authentic = result.authentic && msg.AuthenticatedData
+		result.ttl = min(result.ttl, part.ttl)
+		if part.next == "" {
+			return &result
+		}
+		name = part.next
+	}
+}
+
+// reply is what one try came to.
+type reply struct {
+	server netip.AddrPort
+	msg    *dns.Msg
+	err    error
+}
+
+// query asks the nameservers in turn until one answers. A try that stays
+// silent is not given up when the next one starts: a slow answer still counts.
+// A refusal starts the next try at once. pace is the time over which the tries
+// are spread; ctx ends them all.
+func (c *Client) query(ctx context.Context, name string, pace time.Duration) (*dns.Msg, error) {
+	tries := max(minTries, rounds*len(c.servers))
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+
+	replies := make(chan reply, tries)
+	next := time.NewTimer(0)
+	defer next.Stop()
+
+	var (
+		open, begun int
+		refusals    = make(map[netip.AddrPort]error)
+	)
+	for {
+		select {
+		case <-next.C:
+			server, ok := c.nextServer(begun, refusals)
+			if !ok || begun == tries {
+				continue
+			}
+			begun++
+			open++
+			go func() { replies <- try(ctx, server, name) }()
+			next.Reset(max(pace/time.Duration(tries), time.Millisecond))
+		case r := <-replies:
+			open--
+			if r.err == nil {
+				return r.msg, nil
+			}
+			if ctx.Err() == nil {
+				refusals[r.server] = r.err
+			}
+			if _, more := c.nextServer(begun, refusals); more && begun < tries {
+				next.Reset(0)
+			} else if open == 0 {
+				return nil, c.failure(refusals)
+			}
+		case <-ctx.Done():
+			return nil, c.failure(refusals)
+		}
+	}
+}
+
+// nextServer returns the server of try number n, without those that refused.
+func (c *Client) nextServer(n int, refusals map[netip.AddrPort]error) (netip.AddrPort, bool) {
+	for i := range c.servers {
+		if s := c.servers[(n+i)%len(c.servers)]; refusals[s] == nil {
+			return s, true
+		}
+	}
+	return netip.AddrPort{}, false
+}
+
+// failure says of every server what it did: refuse, with the cause, or nothing.
+func (c *Client) failure(refusals map[netip.AddrPort]error) error {
+	var (
+		errs   []error
+		silent []string
+	)
+	for _, s := range c.servers {
+		if err := refusals[s]; err != nil {
+			errs = append(errs, err)
+		} else {
+			silent = append(silent, s.String())
+		}
+	}
+	if len(silent) > 0 {
+		errs = append(errs, fmt.Errorf("no answer from %s within %s", strings.Join(silent, ", "), c.timeout))
+	}
+	return &failure{errs}
+}
+
+// failure joins the servers' errors on one line: it goes into a log line.
+type failure struct{ errs []error }
+
+func (f *failure) Error() string {
+	texts := make([]string, len(f.errs))
+	for i, err := range f.errs {
+		texts[i] = err.Error()
+	}
+	return strings.Join(texts, "; ")
+}
+
+func (f *failure) Unwrap() error { return errors.Join(f.errs...) }
