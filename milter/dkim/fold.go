@@ -1,0 +1,103 @@
+package dkim
+
+import "encoding/base64"
+
+// maxLine is the longest line of a DKIM-Signature field in octets, without its
+// CRLF, unless a single word is longer (RFC 5322 §2.1.1 says 78).
+const maxLine = 76
+
+// folder writes the value of a DKIM-Signature field, and folds it between
+// words that belong on one line.
+type folder struct {
+	buf  []byte
+	room int // octets left on the line
+}
+
+// newFolder begins a value on a line that holds used octets already.
+func newFolder(used int) *folder {
+	return &folder{buf: make([]byte, 0, 1024), room: maxLine - used}
+}
+
+// tag begins a tag: s is its name, the "=" and as much of the value as must
+// stand beside it.
+func (w *folder) tag(s string) {
+	if len(s)+1 > w.room {
+		w.fold()
+	} else {
+		w.add(" ")
+	}
+	w.add(s)
+}
+
+// word continues a value.
+func (w *folder) word(s string) {
+	if len(s) > w.room {
+		w.fold()
+	}
+	w.add(s)
+}
+
+// list writes a tag whose value is a list, with colons between that it folds after.
+func (w *folder) list(name string, items []string) {
+	for i, item := range items {
+		end := ":"
+		if i == len(items)-1 {
+			end = ";"
+		}
+		if i == 0 {
+			w.tag(name + "=" + item + end)
+		} else {
+			w.word(item + end)
+		}
+	}
+}
+
+// quoted continues with s in dkim-quoted-printable (RFC 6376 §2.11), where
+// white space, and so a fold, may stand between any two octets.
+func (w *folder) quoted(s string) {
+	var octet [3]byte
+	for i := 0; i < len(s); i++ {
+		w.word(string(appendQuoted(octet[:0], s[i])))
+	}
+}
+
+// base64 continues with octets in base64, where a fold may stand anywhere.
+func (w *folder) base64(p []byte) {
+	for text := base64.StdEncoding.EncodeToString(p); text != ""; {
+		if w.room <= 0 {
+			w.fold()
+		}
+		n := min(w.room, len(text))
+		w.add(text[:n])
+		text = text[n:]
+	}
+}
+
+func (w *folder) fold() {
+	w.buf = append(w.buf, "\r\n\t"...)
+	w.room = maxLine - 1
+}
+
+func (w *folder) add(s string) {
+	w.buf = append(w.buf, s...)
+	w.room -= len(s)
+}
+
+// quotedPrintable returns s in dkim-quoted-printable without any fold.
+func quotedPrintable(s string) string {
+	b := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		b = appendQuoted(b, s[i])
+	}
+	return string(b)
+}
+
+// appendQuoted appends one octet in dkim-quoted-printable (RFC 6376 §2.11).
+// "|" divides the fields in z= (RFC 6376 §3.5), so it is encoded everywhere.
+func appendQuoted(dst []byte, c byte) []byte {
+	if c > ' ' && c < 0x7f && c != ';' && c != '=' && c != '|' {
+		return append(dst, c)
+	}
+	const hex = "0123456789ABCDEF"
+	return append(dst, '=', hex[c>>4], hex[c&15])
+}
