@@ -10,6 +10,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 )
@@ -35,7 +37,7 @@ type Pipe struct {
 // a final dot → value) and no others. It ends with the test.
 func StartDkimpy(t testing.TB, zone map[string]string) *Pipe {
 	t.Helper()
-	return startPipe(t, "dkimpy", zone, dkimpyDriver, []string{"python3", "-I"}, []string{"-c", "import dkim, nacl"},
+	return startPipe(t, "dkimpy", zone, dkimpyDriver, "python3", []string{"-I"}, []string{"-c", "import dkim, nacl"},
 		"apt-get install python3-dkim")
 }
 
@@ -43,17 +45,21 @@ func StartDkimpy(t testing.TB, zone map[string]string) *Pipe {
 // Ed25519: such signatures are "invalid" to it.
 func StartMailDKIM(t testing.TB, zone map[string]string) *Pipe {
 	t.Helper()
-	return startPipe(t, "Mail::DKIM", zone, mailDKIMDriver, []string{"perl"}, []string{"-MMail::DKIM", "-e", "1"},
+	return startPipe(t, "Mail::DKIM", zone, mailDKIMDriver, "perl", nil, []string{"-MMail::DKIM", "-e", "1"},
 		"apt-get install libmail-dkim-perl")
 }
 
 // startPipe runs the driver text with an interpreter, after probe has shown that
 // the interpreter and the library are there.
-func startPipe(t testing.TB, name string, zone map[string]string, driver string, interpreter, probe []string, install string) *Pipe {
+func startPipe(t testing.TB, name string, zone map[string]string, driver, interpreter string, arguments, probe []string, install string) *Pipe {
 	t.Helper()
-	program, arguments := interpreter[0], interpreter[1:]
-	if out, err := exec.Command(program, append(arguments[:len(arguments):len(arguments)], probe...)...).CombinedOutput(); err != nil {
-		Require(t, fmt.Errorf("%s does not run (%w: %s); %s", name, err, out, install))
+	// Debian's packages serve Debian's interpreter; another may come first in PATH.
+	program := filepath.Join("/usr/bin", interpreter)
+	if _, err := os.Stat(program); err != nil {
+		program = interpreter
+	}
+	if out, err := exec.Command(program, slices.Concat(arguments, probe)...).CombinedOutput(); err != nil {
+		Require(t, fmt.Errorf("%s does not run with %s (%w: %s); %s", name, program, err, bytes.TrimSpace(out), install))
 	}
 	script, err := os.CreateTemp(t.TempDir(), "driver")
 	if err != nil {
@@ -65,7 +71,7 @@ func startPipe(t testing.TB, name string, zone map[string]string, driver string,
 	if err := script.Close(); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(program, append(arguments[:len(arguments):len(arguments)], script.Name())...)
+	cmd := exec.Command(program, append(slices.Clone(arguments), script.Name())...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	in, err := cmd.StdinPipe()
