@@ -79,10 +79,12 @@ type Config struct {
 	// OmitHeaders are never signed; the same grammar as SignHeaders.
 	OmitHeaders dataset.Spec `toml:"omit_headers"`
 	// OversignHeaders are signed once more than they are present, so that
-	// nobody can add one. Default: From and the usual identity fields.
+	// nobody can add one; the same grammar, without names that end in "*".
+	// Default: From, Reply-To, To, Cc and Subject.
 	OversignHeaders dataset.Spec `toml:"oversign_headers"`
 	// SenderHeaders are searched in this order for the sender whose address
-	// SigningTable and Domain are asked for. Default From.
+	// SigningTable and Domain are asked for; the same grammar as
+	// OversignHeaders. Default From.
 	SenderHeaders dataset.Spec `toml:"sender_headers"`
 	// SignatureTTL is how long a signature stays valid: x= is t= plus this.
 	// Seconds, or a string with a unit ("72h"). Default 0: no x=.
@@ -227,10 +229,14 @@ type Config struct {
 	LogFormat string `toml:"log_format"`
 	// Syslog logs to syslog in place of standard error. Default false.
 	Syslog bool `toml:"syslog"`
-	// SyslogFacility is mail, daemon, user or local0 to local7. Default mail.
+	// SyslogFacility is mail, daemon, user, auth, authpriv, syslog or local0 to
+	// local7. Default mail.
 	SyslogFacility string `toml:"syslog_facility"`
 	// SyslogName is the name before the colon in syslog. Default postseal.
 	SyslogName string `toml:"syslog_name"`
+
+	// origin is the file that this was read from, for Validate's lines.
+	origin origin
 }
 
 // Listener is one socket with settings of its own.
@@ -249,10 +255,10 @@ func Default() *Config {
 		Mode:                      Mode{Sign: true, Verify: true},
 		RequireSafeKeys:           true,
 		Canonicalization:          "relaxed/relaxed",
-		SignHeaders:               dataset.List(signHeaders...),
-		OmitHeaders:               dataset.List(omitHeaders...),
-		OversignHeaders:           dataset.List(oversignHeaders...),
-		SenderHeaders:             dataset.List("From"),
+		SignHeaders:               dataset.List(signHeaders()...),
+		OmitHeaders:               dataset.List(omitHeaders()...),
+		OversignHeaders:           dataset.List(oversignHeaders()...),
+		SenderHeaders:             dataset.List(senderHeaders()...),
 		MaximumSignedBytes:        -1,
 		InternalHosts:             dataset.List("127.0.0.1", "::1"),
 		RemoveARAll:               true,
