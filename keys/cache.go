@@ -1,0 +1,159 @@
+package keys
+
+import (
+	"container/list"
+	"crypto"
+	"crypto/rsa"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// DefaultCapacity is how many keys a Cache keeps if it is not told.
+const DefaultCapacity = 10_000
+
+// Cache keeps parsed and proven keys, by the content of their files, and what
+// it saw of each file. It outlives the stores that use it, so that a reload
+// proves only what changed. It is safe for concurrent use.
+type Cache struct {
+	prove func(domain, selector string, key crypto.Signer) error
+	log   *slog.Logger
+	read  func(path string, p policy) (*content, error)
+	now   func() time.Time
+
+	mu       sync.Mutex
+	contents lru[[sha256.Size]byte, *proven]
+	files    lru[fileRef, *fileState]
+}
+
+// NewCache makes a cache of at most capacity keys (DefaultCapacity if it is
+// not positive). prove signs a probe with a key and has an independent
+// implementation verify it; a key signs only once that has returned nil. log
+// is told what is no error: unsafe files that are allowed, and bad replacements.
+func NewCache(capacity int, prove func(domain, selector string, key crypto.Signer) error, log *slog.Logger) *Cache {
+	if capacity <= 0 {
+		capacity = DefaultCapacity
+	}
+	return &Cache{
+		prove: prove, log: log, read: readKeyFile, now: time.Now,
+		contents: newLRU[[sha256.Size]byte, *proven](capacity),
+		files:    newLRU[fileRef, *fileState](capacity),
+	}
+}
+
+// policy is what a store asks of keys.
+type policy struct {
+	safe             bool
+	uid              int
+	minBits, maxBits int
+}
+
+// check refuses RSA keys outside of the bounds (RFC 8301 §3.2).
+func (p policy) check(key crypto.Signer) error {
+	pub, ok := key.Public().(*rsa.PublicKey)
+	if !ok {
+		return nil
+	}
+	switch bits := pub.N.BitLen(); {
+	case bits < p.minBits:
+		return fmt.Errorf("%w: RSA of %d bits, at least %d are needed (minimum_key_bits): make a new one with postseal genkey", ErrKeySize, bits, p.minBits)
+	case bits > p.maxBits:
+		return fmt.Errorf("%w: RSA of %d bits, at most %d are allowed (maximum_key_bits)", ErrKeySize, bits, p.maxBits)
+	}
+	return nil
+}
+
+// Errors of keys that are well-formed and yet not used.
+var (
+	ErrKeySize = errors.New("key size")
+	// ErrNotProven wraps what the proof of a key said.
+	ErrNotProven = errors.New("the key signed a probe that did not verify")
+)
+
+// source is where a key comes from: a file, or the table itself.
+type source struct {
+	path, inline string
+	policy       policy
+}
+
+// signer returns the key of a source. stale is why the key is one from before,
+// while the file has none that can be used.
+func (c *Cache) signer(src source, domain, selector string) (key crypto.Signer, stale, err error) {
+	if src.path != "" {
+		return c.fromFile(fileRef{src.path, src.policy}, domain, selector)
+	}
+	key, err = c.fromBytes([]byte(src.inline), src.policy, domain, selector)
+	return key, nil, err
+}
+
+// proven is a key on its way from bytes to proof. Each step is taken once,
+// whoever asks first; others wait.
+type proven struct {
+	parse, probe       sync.Once
+	key                crypto.Signer
+	parseErr, probeErr error
+}
+
+// fromBytes returns the key in data, and makes data zero.
+func (c *Cache) fromBytes(data []byte, p policy, domain, selector string) (crypto.Signer, error) {
+	defer clear(data)
+	sum := sha256.Sum256(data)
+	c.mu.Lock()
+	e := c.contents.get(sum, func() *proven {
+		// What stays if a step panics.
+		return &proven{parseErr: ErrNoPrivateKey, probeErr: ErrNotProven}
+	})
+	c.mu.Unlock()
+	e.parse.Do(func() { e.key, e.parseErr = ParsePrivate(data) })
+	if e.parseErr != nil {
+		return nil, e.parseErr
+	}
+	if err := p.check(e.key); err != nil {
+		return nil, err
+	}
+	e.probe.Do(func() {
+		err := c.prove(domain, selector, e.key)
+		if err != nil {
+			err = fmt.Errorf("%w: %w", ErrNotProven, err)
+		}
+		e.probeErr = err
+	})
+	if e.probeErr != nil {
+		return nil, e.probeErr
+	}
+	return e.key, nil
+}
+
+// lru is a map of bounded size that forgets what was not asked for longest.
+type lru[K comparable, V any] struct {
+	capacity int
+	byKey    map[K]*list.Element
+	order    *list.List // of lruItem, the newest in front
+}
+
+type lruItem[K comparable, V any] struct {
+	key   K
+	value V
+}
+
+func newLRU[K comparable, V any](capacity int) lru[K, V] {
+	return lru[K, V]{capacity: capacity, byKey: map[K]*list.Element{}, order: list.New()}
+}
+
+// get returns the value of key, made by fresh if there is none.
+func (l *lru[K, V]) get(key K, fresh func() V) V {
+	if e, ok := l.byKey[key]; ok {
+		l.order.MoveToFront(e)
+		return e.Value.(lruItem[K, V]).value
+	}
+	value := fresh()
+	l.byKey[key] = l.order.PushFront(lruItem[K, V]{key, value})
+	if l.order.Len() > l.capacity {
+		last := l.order.Back()
+		delete(l.byKey, l.order.Remove(last).(lruItem[K, V]).key)
+	}
+	return value
+}

@@ -1,0 +1,164 @@
+package keys
+
+import (
+	"crypto"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxKeyFile bounds what is read of a key file: RSA of 16384 bits needs 13 KB.
+const maxKeyFile = 64 << 10
+
+// fileRef is a key file under one policy: another policy judges it anew.
+type fileRef struct {
+	path   string
+	policy policy
+}
+
+// fileID changes whenever a file does.
+type fileID struct {
+	dev, ino     uint64
+	size         int64
+	mtime, ctime time.Time
+}
+
+func idOf(st *unix.Stat_t) fileID {
+	return fileID{
+		dev: uint64(st.Dev), ino: st.Ino, size: st.Size,
+		mtime: time.Unix(st.Mtim.Unix()), ctime: time.Unix(st.Ctim.Unix()),
+	}
+}
+
+// settling is how long after a change a file may change again without its
+// times showing it, with a wide margin for coarse clocks.
+const settling = 2 * time.Second
+
+// content is what one reading of a key file found.
+type content struct {
+	data []byte
+	id   fileID
+	// unsafe is what CheckSafe says, where the policy allows it.
+	unsafe error
+}
+
+// fileState is what the cache knows of a key file.
+type fileState struct {
+	mu     sync.Mutex
+	id     fileID        // of the file that good was read from
+	good   crypto.Signer // nil until there was one
+	stale  error         // why the file's present content is not used
+	told   string        // the last thing logged about a bad replacement
+	warned string        // the last thing logged about safety
+}
+
+// fromFile returns the key of a file, which it reads only if it changed.
+func (c *Cache) fromFile(ref fileRef, domain, selector string) (key crypto.Signer, stale, err error) {
+	c.mu.Lock()
+	st := c.files.get(ref, func() *fileState { return &fileState{} })
+	c.mu.Unlock()
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	var now unix.Stat_t
+	if st.good != nil && st.stale == nil && unix.Stat(ref.path, &now) == nil && idOf(&now) == st.id {
+		return st.good, nil, nil
+	}
+	key, id, err := c.readProven(ref, st, domain, selector)
+	if err == nil {
+		if c.now().Sub(id.ctime) < settling {
+			id = fileID{} // look again next time
+		}
+		st.id, st.good, st.stale, st.told = id, key, nil, ""
+		return key, nil, nil
+	}
+	if st.good == nil {
+		return nil, nil, err
+	}
+	st.stale = err
+	if told := fmt.Sprint(id, err); told != st.told {
+		st.told = told
+		c.log.Error("the key file has no usable key any more; the key from before stays in use until it has", "path", ref.path, "err", err)
+	}
+	return st.good, err, nil
+}
+
+func (c *Cache) readProven(ref fileRef, st *fileState, domain, selector string) (crypto.Signer, fileID, error) {
+	found, err := c.read(ref.path, ref.policy)
+	if err != nil {
+		return nil, fileID{}, err
+	}
+	if found.unsafe != nil && found.unsafe.Error() != st.warned {
+		st.warned = found.unsafe.Error()
+		c.log.Warn("key data is not secure; require_safe_keys is off, so it is used", "path", ref.path, "err", found.unsafe)
+	}
+	key, err := c.fromBytes(found.data, ref.policy, domain, selector)
+	return key, found.id, err
+}
+
+// attempts is how often a file that changes while it is read is read again.
+const attempts = 3
+
+var errMoving = errors.New("the file changes while it is read; try again when it is at rest")
+
+// readKeyFile reads a key file through one descriptor, and checks its safety.
+func readKeyFile(path string, p policy) (*content, error) {
+	for range attempts {
+		found, err := readOnce(path, p)
+		if !errors.Is(err, errMoving) {
+			return found, err
+		}
+	}
+	return nil, errMoving
+}
+
+func readOnce(path string, p policy) (*content, error) {
+	// Without O_NONBLOCK the open of a FIFO waits for its writer.
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var before, after unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &before); err != nil {
+		return nil, fmt.Errorf("fstat: %w", err)
+	}
+	if before.Mode&unix.S_IFMT != unix.S_IFREG {
+		return nil, errors.New("not a regular file")
+	}
+	if before.Size > maxKeyFile {
+		return nil, fmt.Errorf("%d bytes are too many for a private key; at most %d are read", before.Size, maxKeyFile)
+	}
+	found := &content{id: idOf(&before)}
+	dev, ino, err := systemWalk(p.uid).check(path)
+	var unsafe *UnsafeError
+	switch {
+	case errors.As(err, &unsafe) && !p.safe:
+		found.unsafe = err
+	case err != nil:
+		return nil, err
+	case dev != found.id.dev || ino != found.id.ino:
+		// What was checked must be what was opened.
+		return nil, errMoving
+	}
+	found.data = make([]byte, before.Size+1)
+	n, err := io.ReadFull(f, found.data)
+	found.data = found.data[:n]
+	if err == nil {
+		err = errMoving // it grew
+	} else if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = unix.Fstat(int(f.Fd()), &after)
+	}
+	if err == nil && idOf(&after) != found.id {
+		err = errMoving
+	}
+	if err != nil {
+		clear(found.data)
+		return nil, err
+	}
+	return found, nil
+}

@@ -1,0 +1,213 @@
+package keys
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/postseal/postseal/config/dataset"
+)
+
+// Errors of Select. They mean that a row is for the sender and that the mail
+// cannot be signed as the row says: it should be deferred, not sent unsigned.
+var (
+	// ErrSender is the error of a sender whose domain cannot stand for "%".
+	ErrSender = errors.New("the sender's domain cannot be used")
+	// ErrUnknownKey is the error of a row with the key name "%" where KeyTable
+	// has no row for the sender's domain.
+	ErrUnknownKey = errors.New("signing table references unknown key")
+)
+
+// Select returns what to sign mail of this sender with, in the order of the
+// rows; nothing if no row matches. It reads no file. The domain is looked up
+// as it is and in its A-label form. An error is ErrSender or ErrUnknownKey.
+func (s *Store) Select(a Address) ([]Request, error) {
+	if a.Domain == "" || s.signing == nil && s.domains == nil {
+		return nil, nil
+	}
+	if len(a.Local) > maxText || len(a.Domain) > maxText {
+		return nil, fmt.Errorf("%w: the address has %d octets", ErrSender, len(a.Local)+1+len(a.Domain))
+	}
+	f := newSender(a)
+	if s.domains != nil {
+		return s.selectDomain(f)
+	}
+	var requests []Request
+	seen := map[identity]bool{}
+	for _, row := range s.match(f) {
+		r, err := s.request(row, f)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", row.where, err)
+		}
+		// The same signature twice helps nobody.
+		id := identity{r.key, r.Domain, r.AUID}
+		if seen[id] {
+			continue
+		}
+		seen[id] = true
+		requests = append(requests, r)
+	}
+	return requests, nil
+}
+
+type identity struct {
+	key          *keyRow
+	domain, auid string
+}
+
+// sender is an address in the forms that are looked up.
+type sender struct {
+	local string
+	forms []string // the domain in lower case, then its A-label form if that differs
+	ascii string   // the A-label form, empty with err
+	err   error
+}
+
+func newSender(a Address) sender {
+	f := sender{local: a.Local, forms: []string{lowerASCII(a.Domain)}}
+	f.ascii, f.err = asciiName(a.Domain)
+	if f.err != nil {
+		f.err = fmt.Errorf("%w: %w", ErrSender, f.err)
+	} else if f.ascii != f.forms[0] {
+		f.forms = append(f.forms, f.ascii)
+	}
+	return f
+}
+
+// match returns the rows of SigningTable for a sender: the first, or all with
+// MultipleSignatures.
+func (s *Store) match(f sender) []*signingRow {
+	var hits []dataset.Row
+	if s.signing.Kind() == "refile" {
+		for _, domain := range f.forms {
+			address := f.local + "@" + domain
+			if s.multiple {
+				hits = append(hits, s.signing.All(address)...)
+			} else if row, ok := s.signing.Get(address); ok {
+				hits = append(hits, row)
+			}
+		}
+		slices.SortStableFunc(hits, func(a, b dataset.Row) int { return a.Line - b.Line })
+	} else {
+		for _, key := range f.queries() {
+			if row, ok := s.signing.Get(key); ok {
+				hits = append(hits, row)
+			}
+			if len(hits) > 0 && !s.multiple {
+				break
+			}
+		}
+	}
+	if len(hits) > 1 && !s.multiple {
+		hits = hits[:1]
+	}
+	var rows []*signingRow
+	for _, hit := range hits {
+		if row := s.signingRows[hit.Line]; !slices.Contains(rows, row) {
+			rows = append(rows, row)
+		}
+	}
+	return rows
+}
+
+// queries are what a table without patterns is asked for, in order: user@host,
+// host, user@.parent and .parent from the nearest parent up, user@*, *. Where
+// the domain has two forms they take turns.
+func (f sender) queries() []string {
+	var lists [2][]string
+	for i, domain := range f.forms {
+		lists[i] = append(lists[i], f.local+"@"+domain, domain)
+		for rest := domain; ; {
+			dot := strings.IndexByte(rest, '.')
+			if dot < 0 {
+				break
+			}
+			lists[i] = append(lists[i], f.local+"@"+rest[dot:], rest[dot:])
+			rest = rest[dot+1:]
+		}
+	}
+	var queries []string
+	for i := range max(len(lists[0]), len(lists[1])) {
+		for _, list := range lists {
+			if i < len(list) {
+				queries = append(queries, list[i])
+			}
+		}
+	}
+	return append(queries, f.local+"@*", "*")
+}
+
+// request makes of a row what it means for a sender.
+func (s *Store) request(row *signingRow, f sender) (Request, error) {
+	key, name := row.key, row.keyName
+	if name == ownDomain {
+		for _, name = range f.forms {
+			if key = s.findKey(name); key != nil {
+				break
+			}
+		}
+		if key == nil {
+			return Request{}, fmt.Errorf("%w %q: add a row for it to %s", ErrUnknownKey, clip(f.forms[0]), s.keyTable.Source())
+		}
+	}
+	if f.err != nil && (key.domain == ownDomain || strings.Contains(row.signer, ownDomain)) {
+		return Request{}, f.err
+	}
+	r := Request{KeyName: name, Row: row.where, Domain: key.domain, Selector: key.selector, key: key, store: s}
+	if r.Domain == ownDomain {
+		r.Domain = f.ascii
+	}
+	r.bad = row.bad
+	if row.signer != "" && row.bad == nil {
+		r.AUID = strings.ReplaceAll(row.signer, ownDomain, f.ascii)
+		if !signerInside(r.AUID, r.Domain) {
+			r.Note = fmt.Sprintf("i=%q is left out: it is not inside d=%s", clip(r.AUID), r.Domain)
+			r.AUID = ""
+		}
+	}
+	return r, nil
+}
+
+// signerInside reports whether the domain of a signer is d= or below it, which
+// i= must be (RFC 6376 §3.5).
+func signerInside(signer, domain string) bool {
+	host, err1 := asciiName(signer[strings.LastIndexByte(signer, '@')+1:])
+	parent, err2 := asciiName(domain)
+	return err1 == nil && err2 == nil && inside(host, parent)
+}
+
+// selectDomain is Select with Domain, Selector and KeyFile in place of tables.
+func (s *Store) selectDomain(f sender) ([]Request, error) {
+	r := Request{KeyName: s.domainKey.name, Row: "domain", Selector: s.domainKey.selector, key: s.domainKey, store: s}
+	for _, domain := range append(slices.Clone(f.forms), "*") {
+		if _, ok := s.domains.Get(domain); ok {
+			if f.err != nil {
+				return nil, f.err
+			}
+			r.Domain = f.ascii
+			return []Request{r}, nil
+		}
+	}
+	if !s.subDomains {
+		return nil, nil
+	}
+	for _, domain := range f.forms {
+		for rest := domain; ; {
+			_, parent, ok := strings.Cut(rest, ".")
+			if !ok {
+				break
+			}
+			if _, ok := s.domains.Get(parent); ok {
+				ascii, err := asciiName(parent)
+				if err != nil {
+					return nil, fmt.Errorf("%w: %w", ErrSender, err)
+				}
+				r.Domain, r.AUID = ascii, "@"+ascii
+				return []Request{r}, nil
+			}
+			rest = parent
+		}
+	}
+	return nil, nil
+}
