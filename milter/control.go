@@ -1,0 +1,142 @@
+package milter
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/postseal/postseal/keys"
+)
+
+// controlName is the control socket's name in the runtime directory. It speaks
+// HTTP: POST /reload, GET /status.
+const controlName = "control.sock"
+
+// Status is what `postseal status` shows.
+type Status struct {
+	Version     string         `json:"version"`
+	PID         int            `json:"pid"`
+	Started     time.Time      `json:"started"`
+	Sockets     []string       `json:"sockets"`
+	Connections int            `json:"connections"`
+	Counts      Counts         `json:"counts"`
+	Keys        []keys.KeyInfo `json:"keys"`
+	// Disabled lists keys and rows that cannot sign, with the reason.
+	Disabled   []string `json:"disabled,omitempty"`
+	LastReload Reloaded `json:"last_reload"`
+}
+
+// Status tells how the daemon is doing.
+func (d *Daemon) Status() Status {
+	s := d.server.Snapshot()
+	st := Status{
+		Version: d.o.Version, PID: os.Getpid(), Started: d.started,
+		Sockets: d.names, Connections: d.server.Connections(), Counts: d.server.Counts(), Keys: s.Keys(),
+	}
+	for _, err := range s.Disabled() {
+		st.Disabled = append(st.Disabled, err.Error())
+	}
+	d.mu.Lock()
+	st.LastReload = d.lastReload
+	d.mu.Unlock()
+	return st
+}
+
+// listenControl opens the control socket for the daemon's own user.
+func listenControl(dir string) (net.Listener, error) {
+	path := filepath.Join(dir, controlName)
+	if err := removeStale(path); err != nil {
+		return nil, err
+	}
+	return listenUnix(path, 0o600, -1)
+}
+
+// serveControl answers on the control socket in the background.
+func (d *Daemon) serveControl(failed chan<- error) *http.Server {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, _ *http.Request) {
+		err := d.Reload()
+		d.mu.Lock()
+		result := d.lastReload
+		d.mu.Unlock()
+		code := http.StatusOK
+		if err != nil {
+			code = http.StatusUnprocessableEntity
+		}
+		writeJSON(w, code, result)
+	})
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, d.Status())
+	})
+	srv := &http.Server{Handler: mux, ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+	go func() {
+		if err := srv.Serve(d.control); !errors.Is(err, http.ErrServerClosed) {
+			failed <- fmt.Errorf("control socket: %w", err)
+		}
+	}()
+	return srv
+}
+
+func writeJSON(w http.ResponseWriter, code int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(v) // an error means that the asker has gone
+}
+
+// Control talks to a running daemon through its control socket.
+type Control struct {
+	// Dir is the daemon's runtime_directory.
+	Dir string
+}
+
+// Reload asks for a reload and waits for its end. An error means that nobody
+// could be asked; the problems of a failed reload are in the result.
+func (c Control) Reload(ctx context.Context) (Reloaded, error) {
+	var r Reloaded
+	err := c.call(ctx, http.MethodPost, "/reload", &r)
+	return r, err
+}
+
+// Status asks how the daemon is doing.
+func (c Control) Status(ctx context.Context) (Status, error) {
+	var s Status
+	err := c.call(ctx, http.MethodGet, "/status", &s)
+	return s, err
+}
+
+func (c Control) call(ctx context.Context, method, path string, into any) error {
+	socket := filepath.Join(c.Dir, controlName)
+	transport := &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", socket)
+		},
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://postseal"+path, nil)
+	if err != nil {
+		return err
+	}
+	res, err := (&http.Client{Transport: transport}).Do(req)
+	if err != nil {
+		return fmt.Errorf("no daemon answers on %s: %w; is it running, and is runtime_directory the same?", socket, err)
+	}
+	defer res.Body.Close()
+	const largest = 64 << 20 // the status of a hundred thousand keys
+	body, err := io.ReadAll(io.LimitReader(res.Body, largest))
+	if err != nil {
+		return fmt.Errorf("%s: %w", socket, err)
+	}
+	if res.StatusCode != http.StatusOK && res.StatusCode != http.StatusUnprocessableEntity {
+		return fmt.Errorf("%s: %s: %s", socket, res.Status, strings.TrimSpace(string(body)))
+	}
+	return json.Unmarshal(body, into)
+}

@@ -1,0 +1,224 @@
+package milter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"reflect"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/postseal/postseal/config"
+	"github.com/postseal/postseal/keys"
+	"github.com/postseal/postseal/milter/dkim"
+	"github.com/postseal/postseal/milter/proof"
+)
+
+// cachedKeys bounds the private keys that are kept parsed and proven.
+const cachedKeys = 10_000
+
+// DaemonOptions is what a daemon takes from outside.
+type DaemonOptions struct {
+	// Load reads the configuration, at the start and at each reload.
+	Load func() (*config.Config, error)
+	// Log is where everything is said; see NewLogger.
+	Log *slog.Logger
+	// Level is the level of Log, which a reload may change; nil if it may not.
+	Level *slog.LevelVar
+	// Resolver answers in place of the configured name servers, if not nil.
+	Resolver dkim.Resolver
+	// Hostname names us in Authentication-Results where nothing else does.
+	Hostname string
+	// Version is shown by status.
+	Version string
+}
+
+// Daemon is a server with its configuration, its sockets and its control
+// socket.
+type Daemon struct {
+	o       DaemonOptions
+	cfg     *config.Config // the first one: sockets and limits stay as it says
+	keys    *keys.Cache
+	server  *Server
+	sockets []net.Listener
+	names   []string // of sockets, as configured
+	control net.Listener
+	started time.Time
+
+	mu         sync.Mutex // one reload at a time
+	lastReload Reloaded
+}
+
+// Reloaded is how a reload ended.
+type Reloaded struct {
+	Time time.Time `json:"time"`
+	// Problems is empty after success.
+	Problems []string `json:"problems,omitempty"`
+	// Notes are settings that take a restart.
+	Notes []string `json:"notes,omitempty"`
+}
+
+// NewDaemon loads the configuration and opens every socket. Its error joins
+// every problem.
+func NewDaemon(o DaemonOptions) (*Daemon, error) {
+	cfg, err := o.Load()
+	if err != nil {
+		return nil, err
+	}
+	d := &Daemon{o: o, cfg: cfg, keys: keys.NewCache(cachedKeys, proof.Prove, o.Log), started: time.Now()}
+	s, err := Load(cfg, d.environment(nil))
+	if err != nil {
+		return nil, err
+	}
+	d.server = NewServer(s, ServerOptions{Log: o.Log, Hostname: o.Hostname})
+	if err := d.open(); err != nil {
+		d.closeSockets()
+		return nil, err
+	}
+	d.sayDisabled(s)
+	return d, nil
+}
+
+func (d *Daemon) environment(previous *Snapshot) Environment {
+	return Environment{Keys: d.keys, Resolver: d.o.Resolver, Log: d.o.Log, Previous: previous}
+}
+
+// open opens the control socket and the milter sockets.
+func (d *Daemon) open() error {
+	if err := os.MkdirAll(d.cfg.RuntimeDirectory, 0o755); err != nil {
+		return fmt.Errorf("runtime_directory: %w; name a folder that the daemon may write to", err)
+	}
+	var err error
+	if d.control, err = listenControl(d.cfg.RuntimeDirectory); err != nil {
+		return fmt.Errorf("control socket: %w", err)
+	}
+	d.names = append(d.names, d.cfg.Socket...)
+	for _, l := range d.cfg.Listener {
+		d.names = append(d.names, l.Socket)
+	}
+	var problems []error
+	for _, name := range d.names {
+		l, err := Listen(name, d.cfg.SocketMode.Mode(), d.cfg.SocketGroup)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("socket: %w", err))
+			continue
+		}
+		d.sockets = append(d.sockets, l)
+	}
+	return errors.Join(problems...)
+}
+
+func (d *Daemon) closeSockets() {
+	if d.control != nil {
+		d.control.Close()
+	}
+	for _, l := range d.sockets {
+		l.Close()
+	}
+}
+
+// Addrs are the addresses of the milter sockets, in the order of the configuration.
+func (d *Daemon) Addrs() []net.Addr {
+	addrs := make([]net.Addr, len(d.sockets))
+	for i, l := range d.sockets {
+		addrs[i] = l.Addr()
+	}
+	return addrs
+}
+
+// Run serves until ctx ends, then stops accepting, lets the messages in
+// progress end within drain_timeout and returns nil. Each value from reload
+// reloads the configuration.
+func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
+	defer d.closeSockets()
+	failed := make(chan error, len(d.sockets)+1)
+	for i, l := range d.sockets {
+		go func() {
+			if err := d.server.Serve(l, d.names[i]); err != nil {
+				failed <- fmt.Errorf("socket %s: %w", d.names[i], err)
+			}
+		}()
+		d.o.Log.Info("listening", "socket", d.names[i], "address", l.Addr().String())
+	}
+	control := d.serveControl(failed)
+	defer control.Close()
+	d.o.Log.Info("started", "version", d.o.Version, "keys", len(d.server.Snapshot().Keys()))
+
+	var err error
+	for stop := false; !stop; {
+		select {
+		case <-reload:
+			_ = d.Reload()
+		case err = <-failed:
+			d.o.Log.Error("a listener failed; stopping", "err", err)
+			stop = true
+		case <-ctx.Done():
+			stop = true
+		}
+	}
+	d.o.Log.Info("stopping", "connections", d.server.Connections())
+	drain, cancel := context.WithTimeout(context.Background(), d.server.Snapshot().cfg.DrainTimeout.Std())
+	defer cancel()
+	_ = d.server.Shutdown(drain) // it has logged what it gave up
+	d.o.Log.Info("stopped")
+	return err
+}
+
+// Reload reads the configuration anew and puts it in force for the messages to
+// come. On an error, which joins all problems, the old one stays.
+func (d *Daemon) Reload() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.lastReload = Reloaded{Time: time.Now()}
+	old := d.server.Snapshot()
+	cfg, err := d.o.Load()
+	var next *Snapshot
+	if err == nil {
+		next, err = Load(cfg, d.environment(old))
+	}
+	if err != nil {
+		d.lastReload.Problems = strings.Split(err.Error(), "\n")
+		d.o.Log.Error("reload failed; the old configuration stays in force", "problems", d.lastReload.Problems)
+		return err
+	}
+	d.server.Use(next)
+	if d.o.Level != nil {
+		d.o.Level.Set(cfg.LogLevel)
+	}
+	d.lastReload.Notes = needRestart(d.cfg, cfg)
+	d.o.Log.Info("configuration reloaded", "keys", len(next.Keys()))
+	for _, n := range d.lastReload.Notes {
+		d.o.Log.Warn("setting changed; it takes a restart", "setting", n)
+	}
+	d.sayDisabled(next)
+	return nil
+}
+
+// sayDisabled logs the keys and rows that cannot sign.
+func (d *Daemon) sayDisabled(s *Snapshot) {
+	for _, err := range s.Disabled() {
+		d.o.Log.Error("a key cannot sign; mail that needs it is not let through (on_internal_error)", "err", err)
+	}
+}
+
+// needRestart names the settings that differ and that a reload cannot change.
+func needRestart(running, next *config.Config) []string {
+	fixed := []string{
+		"socket", "listener", "socket_mode", "socket_group", "runtime_directory", "maximum_connections",
+		"frame_timeout", "idle_timeout", "log_format", "syslog", "syslog_facility", "syslog_name",
+	}
+	a, b := reflect.ValueOf(*running), reflect.ValueOf(*next)
+	var changed []string
+	for _, name := range fixed {
+		for i := range a.NumField() {
+			if a.Type().Field(i).Tag.Get("toml") == name && !reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {
+				changed = append(changed, name)
+			}
+		}
+	}
+	return changed
+}

@@ -1,0 +1,292 @@
+package milter
+
+import (
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/postseal/postseal/config"
+	"github.com/postseal/postseal/keys"
+	"github.com/postseal/postseal/milter/dkim"
+	"github.com/postseal/postseal/milter/mailbox"
+)
+
+// Facts is what a decision may rest on.
+type Facts struct {
+	// Host is the client's name as the MTA reports it.
+	Host string
+	// Addr is the client's address; local submission has none.
+	Addr netip.Addr
+	// Macro looks up a macro by its name without braces.
+	Macro func(name string) (value string, ok bool)
+	// MailFrom is the envelope sender, "" for a bounce.
+	MailFrom string
+	// Recipients are the envelope recipients.
+	Recipients []string
+	// Fields is the header.
+	Fields []dkim.Field
+	// Mode is the listener's.
+	Mode config.Mode
+}
+
+// client names the client for logs: "host [address]".
+func (f Facts) client() string {
+	if !f.Addr.IsValid() {
+		return f.Host
+	}
+	return f.Host + " [" + f.Addr.String() + "]"
+}
+
+// Verdict is what is done with a message.
+type Verdict string
+
+const (
+	// Sign: Decision.Requests sign it.
+	Sign Verdict = "sign"
+	// Verify: its signatures are verified.
+	Verify Verdict = "verify"
+	// Pass: it is left alone.
+	Pass Verdict = "pass"
+	// BadFrom: its author is not certain; it is neither signed nor verified,
+	// gets dkim=permerror, and on_bad_from applies.
+	BadFrom Verdict = "bad_from"
+	// Refuse: it should be signed and cannot be; on_internal_error applies.
+	Refuse Verdict = "refuse"
+)
+
+// Decision is a verdict with the way to it.
+type Decision struct {
+	Verdict Verdict
+	// Requests are the signatures to make, for Sign.
+	Requests []keys.Request
+	// Reasons led here, in order.
+	Reasons []Reason
+	// Sender is the address that the tables were asked for, as far as it is known.
+	Sender mailbox.Address
+	// Author is the mailbox of From.
+	Author mailbox.Address
+	// Internal says that the client is one of internal_hosts.
+	Internal bool
+	// Warn says that an administrator should see this: mail of ours that goes
+	// out unsigned, or a stranger who uses our domain, unless the mail turns out
+	// to carry a valid signature (it was forwarded).
+	Warn bool
+}
+
+func (d *Decision) because(c Code, args ...string) {
+	d.Reasons = append(d.Reasons, because(c, args...))
+}
+
+// Decide says whether a message is signed, verified or left alone, and why. It
+// asks nobody and opens nothing: facts and the snapshot in, a decision out.
+func (s *Snapshot) Decide(f Facts) Decision {
+	var d Decision
+	problem := d.readAuthor(f.Fields, s.senderHeaders)
+	if problem == nil && s.exemptDomains.has(d.Sender.Domain) {
+		d.because(ReasonExemptDomain, d.Sender.Domain)
+		d.Verdict = Pass
+		return d
+	}
+	ours := s.ours(f, &d)
+	if problem != nil {
+		d.Reasons = append(d.Reasons, *problem)
+		if ours && f.Mode.Sign || f.Mode.Verify {
+			d.Verdict, d.Warn = BadFrom, ours
+		} else {
+			d.Verdict = Pass
+		}
+		return d
+	}
+	if ours {
+		if done := s.request(f, &d); done {
+			return d
+		}
+	} else {
+		s.noticeStranger(f, &d)
+	}
+	if f.Mode.Verify {
+		d.Verdict = Verify
+		return d
+	}
+	d.because(ReasonModeNoVerify)
+	d.Verdict = Pass
+	return d
+}
+
+// readAuthor finds Author and Sender. A message with no From, with several, or
+// with one that cannot be read has no certain author (RFC 5322 §3.6, RFC 6376
+// §8.15): the reason is returned.
+func (d *Decision) readAuthor(fields []dkim.Field, senderHeaders []string) *Reason {
+	var from []string
+	for _, f := range fields {
+		if f.Is("From") {
+			from = append(from, f.Value)
+		}
+	}
+	var r Reason
+	switch len(from) {
+	case 0:
+		r = because(ReasonNoFrom)
+		return &r
+	case 1:
+	default:
+		r = because(ReasonManyFrom, strconv.Itoa(len(from)))
+		return &r
+	}
+	authors, err := mailbox.ParseList(from[0])
+	if err != nil || len(authors) == 0 {
+		cause := "no address in it"
+		if err != nil {
+			cause = err.Error()
+		}
+		r = because(ReasonBadFrom, clip(strings.TrimSpace(from[0])), cause)
+		return &r
+	}
+	d.Author, d.Sender = authors[0], authors[0]
+	for _, name := range senderHeaders {
+		i := slices.IndexFunc(fields, func(f dkim.Field) bool { return f.Is(name) })
+		if i < 0 {
+			continue
+		}
+		if senders, err := mailbox.ParseList(fields[i].Value); err == nil && len(senders) > 0 {
+			d.Sender = senders[0]
+			return nil
+		}
+		d.because(ReasonSenderUnread, name)
+	}
+	return nil
+}
+
+// ours decides whether the message comes from us: by the MTA's daemon_name,
+// by a macro of macro_list, by the client's host, or by its login. The first
+// that holds is the reason; if none does, each configured one is a reason.
+func (s *Snapshot) ours(f Facts, d *Decision) bool {
+	var not []Reason
+	entry, internal := s.internalHosts.Match(f.Host, address(f.Addr))
+	d.Internal = internal
+	if s.mta.set() {
+		name, _ := f.Macro("daemon_name")
+		if s.mta.has(name) {
+			d.because(ReasonMTAMatch, name)
+			return true
+		}
+		not = append(not, because(ReasonNoMTAMatch, name))
+	}
+	if len(s.macroList) > 0 {
+		for _, m := range s.macroList {
+			if v, ok := f.Macro(m.name); ok && m.matches(v) {
+				d.because(ReasonMacroMatch, m.name, v)
+				return true
+			}
+		}
+		not = append(not, because(ReasonNoMacroMatch))
+	}
+	if internal {
+		d.because(ReasonInternal, f.client(), entry)
+		return true
+	}
+	if auth, _ := f.Macro("auth_type"); auth != "" {
+		login, _ := f.Macro("auth_authen")
+		d.because(ReasonAuthenticated, login)
+		return true
+	}
+	d.Reasons = append(append(d.Reasons, not...),
+		because(ReasonNotInternal, f.client()), because(ReasonNotAuthentic))
+	return false
+}
+
+// address is the client's address for host lists: a client without one is
+// local submission and counts as the loopback address.
+func address(a netip.Addr) netip.Addr {
+	if a.IsValid() {
+		return a
+	}
+	return netip.AddrFrom4([4]byte{127, 0, 0, 1})
+}
+
+// request asks the tables for keys. It reports whether the decision stands.
+func (s *Snapshot) request(f Facts, d *Decision) (done bool) {
+	sender := keys.Address{Local: d.Sender.Local, Domain: d.Sender.Domain}
+	requests, err := s.keys.Select(sender)
+	switch {
+	case err != nil:
+		d.because(ReasonRowError, d.Sender.String(), err.Error())
+		d.Verdict, d.Warn = Refuse, true
+		if !f.Mode.Sign {
+			d.Verdict, d.Warn = Pass, false
+			d.because(ReasonModeNoSign)
+		}
+		return true
+	case len(requests) == 0:
+		d.because(ReasonNoRow, d.Sender.String())
+		return false
+	}
+	for _, r := range requests {
+		d.because(ReasonRow, r.Row, r.KeyName)
+		if r.Note != "" {
+			d.because(ReasonIdentityDropped, r.Note)
+		}
+	}
+	if !f.Mode.Sign {
+		d.because(ReasonModeNoSign)
+		d.Verdict = Pass
+		return true
+	}
+	for _, rcpt := range f.Recipients {
+		if s.dontSignMailTo.has(rcpt) {
+			d.because(ReasonRecipient, rcpt)
+			d.Verdict = Pass
+			return true
+		}
+	}
+	if !s.authorMatches(f, d.Author) {
+		login, _ := f.Macro("auth_authen")
+		d.because(ReasonAuthorMismatch, d.Author.String(), login, f.MailFrom)
+		d.Warn = true
+		return false
+	}
+	d.Verdict, d.Requests = Sign, requests
+	return true
+}
+
+// authorMatches applies author_must_match. A login without a domain matches
+// no author: it would let a user sign as a namesake of another domain.
+func (s *Snapshot) authorMatches(f Facts, author mailbox.Address) bool {
+	if len(s.cfg.AuthorMustMatch) == 0 {
+		return true
+	}
+	for _, what := range s.cfg.AuthorMustMatch {
+		claim := f.MailFrom
+		if what == "login" {
+			claim, _ = f.Macro("auth_authen")
+		}
+		if a, err := mailbox.Parse(claim); err == nil && strings.EqualFold(a.String(), author.String()) {
+			return true
+		}
+	}
+	return false
+}
+
+// noticeStranger says so when a client that is not ours uses an author that we
+// would sign for.
+func (s *Snapshot) noticeStranger(f Facts, d *Decision) {
+	if _, ignored := s.externalIgnore.Match(f.Host, address(f.Addr)); ignored {
+		return
+	}
+	requests, err := s.keys.Select(keys.Address{Local: d.Author.Local, Domain: d.Author.Domain})
+	if err == nil && len(requests) == 0 {
+		return
+	}
+	d.because(ReasonStranger, f.client(), d.Author.Domain)
+	d.Warn = true
+}
+
+// clip bounds text from mail that goes into a reason.
+func clip(s string) string {
+	const longest = 200
+	if len(s) <= longest {
+		return s
+	}
+	return s[:longest] + "…"
+}

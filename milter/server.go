@@ -1,0 +1,203 @@
+// Package milter is the daemon: listeners and their limits, one session a
+// connection, the decision to sign or to verify, the actions on results,
+// reload and drain.
+package milter
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/postseal/postseal/milter/wire"
+)
+
+// Server answers the MTA's connections from the snapshot in force.
+type Server struct {
+	log      *slog.Logger
+	hostname string
+	now      func() time.Time
+	limits   wire.Limits
+	most     int // connections at once
+
+	snapshot atomic.Pointer[Snapshot]
+	stopping atomic.Bool
+	counters counters
+
+	mu        sync.Mutex
+	listeners []net.Listener
+	sessions  map[*session]struct{}
+	running   sync.WaitGroup // sessions
+	refused   time.Time      // when a refusal was last logged
+	serial    uint64
+}
+
+// ServerOptions is what a server takes from outside of its snapshot; none of it
+// changes while it runs.
+type ServerOptions struct {
+	Log *slog.Logger
+	// Hostname names us in Authentication-Results where nothing else does.
+	Hostname string
+	// Now is the clock of signatures; nil is time.Now.
+	Now func() time.Time
+}
+
+// NewServer makes a server with a first snapshot. Its limits are those of that
+// snapshot.
+func NewServer(s *Snapshot, o ServerOptions) *Server {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	srv := &Server{
+		log: o.Log, hostname: o.Hostname, now: o.Now,
+		limits: wire.Limits{
+			MaxFrame: wire.MaxFrame,
+			Idle:     s.cfg.IdleTimeout.Std(), Frame: s.cfg.FrameTimeout.Std(), Write: s.cfg.FrameTimeout.Std(),
+		},
+		most:     s.cfg.MaximumConnections,
+		sessions: map[*session]struct{}{},
+	}
+	srv.snapshot.Store(s)
+	return srv
+}
+
+// Use puts a snapshot in force for the messages to come.
+func (s *Server) Use(next *Snapshot) { s.snapshot.Store(next) }
+
+// Snapshot is the one in force.
+func (s *Server) Snapshot() *Snapshot { return s.snapshot.Load() }
+
+// Serve accepts connections on l until Shutdown or an error that does not pass.
+// socket is the listener's name in the configuration. Trouble that passes (no
+// descriptors left, a peer gone already) is waited out.
+func (s *Server) Serve(l net.Listener, socket string) error {
+	s.mu.Lock()
+	s.listeners = append(s.listeners, l)
+	s.mu.Unlock()
+	const longestPause = time.Second
+	var pause time.Duration
+	for {
+		c, err := l.Accept()
+		switch {
+		case err == nil:
+			pause = 0
+			s.admit(c, socket)
+		case s.stopping.Load():
+			return nil
+		case passes(err):
+			pause = min(max(2*pause, 5*time.Millisecond), longestPause)
+			s.log.Error("cannot accept connections for now", "socket", socket, "err", err, "retry_in", pause)
+			time.Sleep(pause)
+		default:
+			return err
+		}
+	}
+}
+
+// passes reports whether an error of accept(2) is no reason to stop listening.
+func passes(err error) bool {
+	for _, e := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM,
+		syscall.ECONNABORTED, syscall.EINTR, syscall.EAGAIN, syscall.EPROTO} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// admit starts a session. At the cap, the connection that has been outside a
+// transaction for longest goes; if none is, the new one does.
+func (s *Server) admit(c net.Conn, socket string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping.Load() {
+		c.Close()
+		return
+	}
+	if len(s.sessions) >= s.most && !s.evict() {
+		c.Close()
+		if now := time.Now(); now.Sub(s.refused) > time.Second {
+			s.refused = now
+			s.log.Warn("connection refused: maximum_connections are in use, each with a message", "maximum_connections", s.most)
+		}
+		return
+	}
+	s.serial++
+	ss := &session{
+		server: s, socket: socket, conn: c, wire: wire.NewConn(c, s.limits),
+		log: s.log.With("conn", s.serial),
+	}
+	ss.enter(idle)
+	s.sessions[ss] = struct{}{}
+	s.running.Add(1)
+	go func() {
+		defer s.running.Done()
+		ss.run()
+		s.mu.Lock()
+		delete(s.sessions, ss)
+		s.mu.Unlock()
+	}()
+}
+
+// evict closes the connection that has been outside a transaction for longest.
+// It reports whether there is one.
+func (s *Server) evict() bool {
+	var oldest *session
+	for ss := range s.sessions {
+		if stage(ss.stage.Load()) == idle && (oldest == nil || ss.since.Load() < oldest.since.Load()) {
+			oldest = ss
+		}
+	}
+	if oldest == nil {
+		return false
+	}
+	oldest.conn.Close()
+	delete(s.sessions, oldest)
+	return true
+}
+
+// Shutdown stops accepting, closes the connections whose message has not begun
+// to arrive and waits for the others, until ctx ends. Its error is ctx's, with
+// messages left unanswered.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.stopping.Store(true)
+	s.mu.Lock()
+	for _, l := range s.listeners {
+		l.Close()
+	}
+	for ss := range s.sessions {
+		if stage(ss.stage.Load()) != content {
+			ss.conn.Close()
+		}
+	}
+	s.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		s.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	s.log.Warn("messages in progress are given up: drain_timeout is over", "connections", len(s.sessions))
+	for ss := range s.sessions {
+		ss.conn.Close()
+	}
+	s.mu.Unlock()
+	<-done
+	return ctx.Err()
+}
+
+// Connections is how many sessions are open.
+func (s *Server) Connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.sessions)
+}

@@ -1,0 +1,117 @@
+package milter
+
+import (
+	"context"
+
+	"github.com/postseal/postseal/keys"
+	"github.com/postseal/postseal/milter/dkim"
+)
+
+// signer is one signature on its way.
+type signer struct {
+	*dkim.Signer
+	request keys.Request
+}
+
+// beginSigning gets the keys and starts the hashes. A key that should sign and
+// cannot ends the message here, deferred by default: nothing leaves unsigned in
+// silence.
+func (m *message) beginSigning() reply {
+	s := m.snapshot
+	now := m.session.server.now()
+	published := ownKeys{}
+	for _, r := range m.decision.Requests {
+		key, err := r.Signer()
+		if err != nil {
+			m.decision.because(ReasonKeyUnusable, r.KeyName, err.Error())
+			m.decision.Warn = true
+			return m.dispose(disposition{s.cfg.OnInternalError, "7.0", "DKIM signing is not possible for now"})
+		}
+		o := dkim.SignOptions{
+			Domain: r.Domain, Selector: r.Selector, AUID: r.AUID, Key: key,
+			Header: s.header, Body: s.body, Selection: s.selection,
+			Time: now, BodyLimit: s.cfg.MaximumSignedBytes,
+			CopyFields: s.cfg.Diagnostics, RequestReports: s.cfg.RequestReports,
+		}
+		if ttl := s.cfg.SignatureTTL.Std(); ttl > 0 {
+			o.Expiration = now.Add(ttl)
+		}
+		sig, err := dkim.NewSigner(m.fields, m.body, o)
+		if err != nil {
+			return m.signatureError(r, err)
+		}
+		m.signers = append(m.signers, signer{sig, r})
+		published[keyName{r.Selector, r.Domain}.dns()] = keys.RecordText(key.Public())
+	}
+	if s.cfg.SignOnce {
+		m.own = m.newVerifier(context.Background(), published)
+	}
+	return goOn()
+}
+
+// signatureError is the end of a message that cannot be signed.
+func (m *message) signatureError(r keys.Request, err error) reply {
+	m.decision.because(ReasonSignError, r.Domain, r.Selector, err.Error())
+	m.decision.Warn = true
+	m.signers = nil
+	m.outcome.signatures = nil
+	return m.dispose(disposition{m.snapshot.cfg.OnSignatureError, "7.0", "DKIM signing error"})
+}
+
+// sign makes the signatures at the end of the message.
+func (m *message) sign() (reply, error) {
+	there := map[keyName]bool{}
+	if m.own != nil {
+		for _, r := range m.own.Results() {
+			if r.Status == dkim.Pass {
+				there[keyName{r.Selector, r.Domain}.folded()] = true
+			}
+		}
+	}
+	for _, sg := range m.signers {
+		name := keyName{sg.request.Selector, sg.request.Domain}
+		if there[name.folded()] {
+			m.decision.because(ReasonAlreadySigned, name.domain, name.selector)
+			continue
+		}
+		field, err := sg.Sign()
+		if err != nil {
+			if r := m.signatureError(sg.request, err); r.last {
+				return r, nil
+			}
+			break
+		}
+		m.outcome.signatures = append(m.outcome.signatures, field)
+		m.outcome.signedWith = append(m.outcome.signedWith, sg.request)
+	}
+	return m.conclude()
+}
+
+// keyName is where a key is published (RFC 6376 §3.6.2.1).
+type keyName struct{ selector, domain string }
+
+func (k keyName) dns() string { return asciiLower(k.selector + "._domainkey." + k.domain) }
+
+func (k keyName) folded() keyName { return keyName{asciiLower(k.selector), asciiLower(k.domain)} }
+
+// ownKeys answers with the public halves of the keys that sign a message: what
+// is verified against them is ours, whatever DNS says.
+type ownKeys map[string]string
+
+// LookupTXT implements dkim.Resolver.
+func (o ownKeys) LookupTXT(_ context.Context, name string) ([]string, bool, error) {
+	if record, ok := o[asciiLower(name)]; ok {
+		return []string{record}, false, nil
+	}
+	return nil, false, nil
+}
+
+func asciiLower(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
+}

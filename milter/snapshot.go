@@ -1,0 +1,299 @@
+package milter
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/postseal/postseal/config"
+	"github.com/postseal/postseal/config/dataset"
+	"github.com/postseal/postseal/keys"
+	"github.com/postseal/postseal/milter/dkim"
+	"github.com/postseal/postseal/milter/hosts"
+	"github.com/postseal/postseal/milter/resolver"
+	"github.com/postseal/postseal/milter/wire"
+)
+
+// Snapshot is one configuration, read and checked: settings, tables, lists and
+// references to keys. It never changes; a reload makes a new one, and every
+// message ends with the one it began with.
+type Snapshot struct {
+	cfg  *config.Config
+	keys *keys.Store
+
+	header, body dkim.Canonicalization
+	bodyLength   dkim.BodyLengthPolicy
+	selection    *dkim.HeaderSelection
+	resolver     dkim.Resolver
+	dns          resolver.Options // what resolver was made from
+
+	senderHeaders  []string
+	internalHosts  *hosts.List
+	peers          *hosts.List
+	externalIgnore *hosts.List
+	mta            nameSet
+	exemptDomains  nameSet
+	dontSignMailTo nameSet
+	removeARFrom   []string
+	macroList      []macroRule
+}
+
+// Environment is what a snapshot takes from outside of its configuration.
+type Environment struct {
+	// Keys keeps parsed and proven keys from one snapshot to the next.
+	Keys *keys.Cache
+	// Resolver answers in place of the configured name servers, if not nil.
+	Resolver dkim.Resolver
+	// Log is told what is odd and no problem.
+	Log *slog.Logger
+	// Previous is the snapshot in force, or nil: its DNS cache is kept where
+	// the name servers stay the same.
+	Previous *Snapshot
+}
+
+// Load reads and checks everything that cfg names. The error joins all
+// problems, each with its place and what to do; a bad key alone is none (see
+// keys.Store.Disabled).
+func Load(cfg *config.Config, env Environment) (*Snapshot, error) {
+	s := &Snapshot{cfg: cfg}
+	for _, w := range cfg.Warnings() {
+		env.Log.Warn("configuration", "warning", w.String())
+	}
+	var problems []error
+	fail := func(what string, err error) {
+		if err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", what, err))
+		}
+	}
+	var err error
+	s.header, s.body, err = dkim.ParseCanonicalization(cfg.Canonicalization)
+	fail("canonicalization", err)
+	s.bodyLength, err = dkim.ParseBodyLengthPolicy(cfg.BodyLength)
+	fail("body_length", err)
+	if s.selection, err = selection(cfg); err != nil {
+		problems = append(problems, err)
+	}
+	if s.senderHeaders, err = cfg.SenderHeaderNames(); err != nil {
+		problems = append(problems, err)
+	}
+
+	for _, l := range []struct {
+		name string
+		spec dataset.Spec
+		list **hosts.List
+	}{
+		{"internal_hosts", cfg.InternalHosts, &s.internalHosts},
+		{"peer_list", cfg.PeerList, &s.peers},
+		{"external_ignore_list", cfg.ExternalIgnoreList, &s.externalIgnore},
+	} {
+		set, err := open(cfg, l.spec, false)
+		if err != nil || set == nil {
+			fail(l.name, err)
+			continue
+		}
+		list, warnings, err := hosts.New(set)
+		fail(l.name, err)
+		for _, w := range warnings {
+			env.Log.Warn("host list", "list", l.name, "warning", w)
+		}
+		*l.list = list
+	}
+	for _, l := range []struct {
+		name  string
+		spec  dataset.Spec
+		exact bool
+		set   *nameSet
+	}{
+		{"mta", cfg.MTA, true, &s.mta},
+		{"exempt_domains", cfg.ExemptDomains, false, &s.exemptDomains},
+		{"dont_sign_mail_to", cfg.DontSignMailTo, false, &s.dontSignMailTo},
+	} {
+		l.set.Set, err = open(cfg, l.spec, l.exact)
+		fail(l.name, err)
+	}
+	s.removeARFrom, err = openList(cfg, cfg.RemoveARFrom)
+	fail("remove_ar_from", err)
+	s.macroList, err = macroRules(cfg)
+	fail("macro_list", err)
+	if err := s.openResolver(cfg, env); err != nil {
+		problems = append(problems, err)
+	}
+
+	s.keys, err = keys.Load(keys.Options{
+		KeyTable: cfg.KeyTable, SigningTable: cfg.SigningTable,
+		Domain: cfg.Domain, Selector: cfg.Selector, KeyFile: cfg.KeyFile,
+		SubDomains: cfg.SubDomains, MultipleSignatures: cfg.MultipleSignatures,
+		RequireSafeKeys: cfg.RequireSafeKeys, Base: cfg.BaseDirectory,
+		MinBits: cfg.MinimumKeyBits, MaxBits: cfg.MaximumKeyBits, UID: os.Geteuid(),
+	}, env.Keys)
+	if err != nil {
+		problems = append(problems, err)
+	}
+	return s, errors.Join(problems...)
+}
+
+// selection makes the header selection of sign_headers, omit_headers and
+// oversign_headers.
+func selection(cfg *config.Config) (*dkim.HeaderSelection, error) {
+	sign, err1 := cfg.SignHeaderNames()
+	omit, err2 := cfg.OmitHeaderNames()
+	oversign, err3 := cfg.OversignHeaderNames()
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return nil, err
+	}
+	sel, err := dkim.NewHeaderSelection(sign, omit, oversign)
+	if err != nil {
+		return nil, fmt.Errorf("sign_headers, omit_headers, oversign_headers: %w", err)
+	}
+	return sel, nil
+}
+
+// openResolver takes the injected resolver, the previous one while its settings
+// are the same, or a new one.
+func (s *Snapshot) openResolver(cfg *config.Config, env Environment) error {
+	s.dns = resolver.Options{Nameservers: cfg.Nameservers, Timeout: cfg.DNSTimeout.Std()}
+	switch {
+	case env.Resolver != nil:
+		s.resolver = env.Resolver
+		return nil
+	case cfg.TestPublicKeys != "":
+		path := cfg.Path(cfg.TestPublicKeys)
+		f, err := os.Open(path)
+		if err != nil {
+			return fmt.Errorf("test_public_keys: %w", err)
+		}
+		defer f.Close()
+		records, err := resolver.ParseRecords(f)
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		s.resolver = records
+		return nil
+	}
+	if p := env.Previous; p != nil && p.cfg.TestPublicKeys == "" && p.dns.Timeout == s.dns.Timeout &&
+		slices.Equal(p.dns.Nameservers, s.dns.Nameservers) {
+		s.resolver = p.resolver
+		return nil
+	}
+	client, err := resolver.New(s.dns)
+	if err != nil {
+		return fmt.Errorf("nameservers: %w", err)
+	}
+	s.resolver = client
+	return nil
+}
+
+// open opens a data set; an unset one is nil.
+func open(cfg *config.Config, spec dataset.Spec, exact bool) (*dataset.Set, error) {
+	if !spec.IsSet() {
+		return nil, nil
+	}
+	return dataset.Open(spec, dataset.Options{Base: cfg.BaseDirectory, ExactCase: exact})
+}
+
+// openList opens a data set that is walked.
+func openList(cfg *config.Config, spec dataset.Spec) ([]string, error) {
+	set, err := open(cfg, spec, false)
+	if err != nil || set == nil {
+		return nil, err
+	}
+	if !set.Walkable() {
+		return nil, fmt.Errorf("%s is a refile set, which cannot be walked; use file: or a list", set.Source())
+	}
+	return set.Values(), nil
+}
+
+// nameSet is a data set that is asked for whole names; unset, it has none.
+type nameSet struct{ *dataset.Set }
+
+func (n nameSet) set() bool { return n.Set != nil }
+
+func (n nameSet) has(name string) bool {
+	if n.Set == nil {
+		return false
+	}
+	_, ok := n.Get(name)
+	return ok
+}
+
+// macroRule is one entry of macro_list.
+type macroRule struct {
+	name   string
+	values []string // none: any value
+}
+
+func (m macroRule) matches(value string) bool {
+	return len(m.values) == 0 || slices.Contains(m.values, value)
+}
+
+// macroRules reads macro_list: "name" or "name=a|b" in a list, "name a|b" in a
+// file. Braces around the name do not count.
+func macroRules(cfg *config.Config) ([]macroRule, error) {
+	set, err := open(cfg, cfg.MacroList, true)
+	if err != nil || set == nil {
+		return nil, err
+	}
+	if !set.Walkable() {
+		return nil, fmt.Errorf("%s is a refile set, which cannot be walked; use file: or a list", set.Source())
+	}
+	var rules []macroRule
+	for _, row := range set.Rows() {
+		m := macroRule{name: strings.Trim(row.Key, "{}")}
+		if row.Value != "" {
+			m.values = strings.Split(row.Value, "|")
+		}
+		rules = append(rules, m)
+	}
+	return rules, nil
+}
+
+// want is what the daemon asks the MTA for under this configuration.
+func (s *Snapshot) want() wire.Want {
+	w := wire.Want{
+		Actions:  wire.ActAddHeaders,
+		Optional: wire.ActSetSymList,
+		// What nobody needs is not sent, and what needs no answer gets none.
+		// CONNECT (peers), EOH (the decision), BODY (SKIP) and EOM are answered.
+		Steps: wire.StepNoHelo | wire.StepNoData | wire.StepNoUnknown |
+			wire.StepNRHelo | wire.StepNRMail | wire.StepNRRcpt | wire.StepNRHeader | wire.StepNRData | wire.StepNRUnknown |
+			wire.StepSkip | wire.StepHeaderLeadSpace,
+	}
+	if !s.cfg.KeepAuthResults || s.cfg.RemoveOldSignatures {
+		w.Actions |= wire.ActChangeHeaders
+	}
+	for _, a := range s.cfg.Actions() {
+		if a == config.Quarantine {
+			w.Actions |= wire.ActQuarantine
+		}
+	}
+	macros := []string{"i", "j", "daemon_name", "auth_type", "auth_authen"}
+	for _, m := range s.macroList {
+		if !slices.Contains(macros, m.name) {
+			macros = append(macros, m.name)
+		}
+	}
+	w.Macros = map[wire.Command][]string{wire.CmdEOH: macros}
+	return w
+}
+
+// mode is the listener's mode under this configuration.
+func (s *Snapshot) mode(socket string) config.Mode {
+	for _, l := range s.cfg.Listener {
+		if l.Socket == socket && l.Mode != (config.Mode{}) {
+			return l.Mode
+		}
+	}
+	return s.cfg.Mode
+}
+
+// Keys lists the configured keys, for status.
+func (s *Snapshot) Keys() []keys.KeyInfo { return s.keys.Keys() }
+
+// Disabled lists the keys and rows that cannot sign, with the reason.
+func (s *Snapshot) Disabled() []error { return s.keys.Disabled() }
+
+// Resolver is what the snapshot asks for keys.
+func (s *Snapshot) Resolver() dkim.Resolver { return s.resolver }
