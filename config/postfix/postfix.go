@@ -23,7 +23,7 @@ const (
 
 var (
 	// ErrNotInstalled says that the machine has no Postfix.
-	ErrNotInstalled = errors.New("Postfix is not installed; on Debian or Ubuntu: apt-get install --no-install-recommends postfix")
+	ErrNotInstalled = errors.New("no Postfix on this machine; on Debian or Ubuntu: apt-get install --no-install-recommends postfix")
 	// ErrNotRoot says that this process may not start a Postfix.
 	ErrNotRoot = errors.New("a Postfix instance starts as root only; run this with sudo")
 )

@@ -1,0 +1,104 @@
+# Needs make, bash and the Go that go.mod names; see "make help".
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+.PHONY: help test build fmt check unit fuzz vuln peers go clean
+
+GO          ?= go
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.8.0
+
+# Packages under testdata are code too; "./..." leaves them out.
+PACKAGES    := ./... ./testdata/peers
+
+TEST_TIMEOUT ?= 20m
+# For how long each fuzz target runs, and with how many workers.
+FUZZTIME     ?= 3s
+FUZZWORKERS  ?= 2
+
+help: ## this list
+	@echo "make TARGET, where TARGET is one of"
+	sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+
+test: peers check ## install the peers, check the code, run all tests, fuzz a little
+	@log=$$(mktemp)
+	trap 'rm -f "$$log"' EXIT
+	$(MAKE) --no-print-directory unit 2>&1 | tee "$$log"
+	$(MAKE) --no-print-directory fuzz
+	echo "== the tests once more"
+	grep -E '^(ok|FAIL|---|panic)' "$$log"
+
+build: go ## build bin/postseal
+	@mkdir -p bin
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/postseal ./cmd/postseal
+
+fmt: go ## format the code
+	@$(GO) fmt $(PACKAGES)
+
+check: go ## gofmt, go vet and staticcheck, each without a complaint
+	@echo "== gofmt, go vet, staticcheck"
+	files=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .)
+	if [ -n "$$files" ]; then
+	  echo "not formatted (run make fmt):" $$files >&2
+	  exit 1
+	fi
+	$(GO) vet $(PACKAGES)
+	# ST1005 wants errors in lower case and without a full stop; ours quote RFCs
+	# and tell people what to do.
+	$(GO) run $(STATICCHECK) -checks inherit,-ST1005 $(PACKAGES)
+
+unit: go ## run all tests, with the race detector where there is a C compiler
+	@race=-race
+	if [ "$$($(GO) env CGO_ENABLED)" != 1 ] || ! command -v "$$($(GO) env CC)" >/dev/null; then
+	  race=
+	  echo "no C compiler: the tests run without the race detector"
+	fi
+	echo "== go test $$race"
+	$(GO) test $$race -timeout $(TEST_TIMEOUT) ./...
+
+fuzz: go ## run every fuzz target for FUZZTIME (3s)
+	@echo "== fuzzing, $(FUZZTIME) a target"
+	# "go test -list" prints the targets of a package and then "ok PACKAGE".
+	list=$$($(GO) test -list '^Fuzz' ./...)
+	while read -r package target; do
+	  if ! out=$$($(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s \
+	      -parallel $(FUZZWORKERS) "$$package" 2>&1); then
+	    printf '%s\n' "$$out" >&2
+	    echo "fuzz: $$target in $$package failed" >&2
+	    exit 1
+	  fi
+	  echo "ok  	$$package	$$target"
+	done < <(awk '/^Fuzz/ { targets[n++] = $$1 }
+	  $$1 == "ok" { for (i = 0; i < n; i++) print $$2, targets[i]; n = 0 }' <<<"$$list")
+
+vuln: go ## look for known vulnerabilities, where the database can be reached
+	@out=$$($(GO) run $(GOVULNCHECK) ./... 2>&1) && status=0 || status=$$?
+	printf '%s\n' "$$out"
+	if [ $$status != 0 ] && grep -qE 'vuln\.go\.dev.*(dial|lookup|connect|timeout|refused|403|Forbidden|certificate)' <<<"$$out"; then
+	  echo "the vulnerability database, vuln.go.dev, cannot be reached from here: nothing was checked"
+	  exit 0
+	fi
+	exit $$status
+
+peers:
+	@testdata/peers.sh
+
+# Go from 1.21 on fetches by itself the version that go.mod names.
+go:
+	@want=$$(sed -n 's/^go //p' go.mod)
+	# Asked from / because an old Go stumbles over go.mod.
+	have=$$(cd / && GOTOOLCHAIN=local $(GO) env GOVERSION 2>/dev/null || true)
+	case "$$have" in
+	go1.2[1-9]*|go1.[3-9][0-9]*|go[2-9]*|devel*) ;;
+	*)
+	  echo "postseal needs Go $$want; found: $${have:-no Go}." >&2
+	  echo "Get it from https://go.dev/dl/ (unpack go$$want.linux-amd64.tar.gz into /usr/local, then" >&2
+	  echo "export PATH=/usr/local/go/bin:\$$PATH), or on Debian from backports, if it is there already:" >&2
+	  echo "apt-get install -t \"\$$(. /etc/os-release; echo \$$VERSION_CODENAME)-backports\" golang-go" >&2
+	  exit 1 ;;
+	esac
+
+clean: ## remove what build made
+	@rm -rf bin
