@@ -103,6 +103,7 @@ func (l layout) parameters(p programs, o Options) map[string]string {
 		"smtpd_peername_lookup":               "no",
 		"smtpd_authorized_xclient_hosts":      "127.0.0.1",
 		"smtpd_client_connection_count_limit": "0",
+		"smtpd_error_sleep_time":              "0",
 		"message_size_limit":                  "52428800",
 		"in_flow_delay":                       "0",
 
