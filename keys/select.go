@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/postseal/postseal/config/dataset"
+	"golang.org/x/net/idna"
 )
 
 // Errors of Select. They mean that a row is for the sender and that the mail
@@ -21,7 +22,7 @@ var (
 
 // Select returns what to sign mail of this sender with, in the order of the
 // rows; nothing if no row matches. It reads no file. The domain is looked up
-// as it is and in its A-label form. An error is ErrSender or ErrUnknownKey.
+// as it is, in its A-label form and in its U-label form. An error is ErrSender or ErrUnknownKey.
 func (s *Store) Select(a Address) ([]Request, error) {
 	if a.Domain == "" || s.signing == nil && s.domains == nil {
 		return nil, nil
@@ -59,7 +60,7 @@ type identity struct {
 // sender is an address in the forms that are looked up.
 type sender struct {
 	local string
-	forms []string // the domain in lower case, then its A-label form if that differs
+	forms []string // the domain in lower case, then its A-label and U-label forms where they differ
 	ascii string   // the A-label form, empty with err
 	err   error
 }
@@ -69,8 +70,13 @@ func newSender(a Address) sender {
 	f.ascii, f.err = asciiName(a.Domain)
 	if f.err != nil {
 		f.err = fmt.Errorf("%w: %w", ErrSender, f.err)
-	} else if f.ascii != f.forms[0] {
+		return f
+	}
+	if f.ascii != f.forms[0] {
 		f.forms = append(f.forms, f.ascii)
+	}
+	if u, err := idna.Lookup.ToUnicode(f.ascii); err == nil && !slices.Contains(f.forms, u) {
+		f.forms = append(f.forms, u)
 	}
 	return f
 }
@@ -113,9 +119,10 @@ func (s *Store) match(f sender) []*signingRow {
 
 // queries are what a table without patterns is asked for, in order: user@host,
 // host, user@.parent and .parent from the nearest parent up, user@*, *. Where
-// the domain has two forms they take turns.
+// the domain has several forms they take turns.
 func (f sender) queries() []string {
-	var lists [2][]string
+	lists := make([][]string, len(f.forms))
+	longest := 0
 	for i, domain := range f.forms {
 		lists[i] = append(lists[i], f.local+"@"+domain, domain)
 		for rest := domain; ; {
@@ -126,9 +133,10 @@ func (f sender) queries() []string {
 			lists[i] = append(lists[i], f.local+"@"+rest[dot:], rest[dot:])
 			rest = rest[dot+1:]
 		}
+		longest = max(longest, len(lists[i]))
 	}
 	var queries []string
-	for i := range max(len(lists[0]), len(lists[1])) {
+	for i := range longest {
 		for _, list := range lists {
 			if i < len(list) {
 				queries = append(queries, list[i])
