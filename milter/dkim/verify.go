@@ -1,0 +1,155 @@
+package dkim
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+// What a zero in [VerifyOptions] means.
+const (
+	DefaultMaxSignatures = 10
+	DefaultMinRSABits    = minRSABits // RFC 8301 §3.2: verifiers must not take smaller keys
+	DefaultMaxRSABits    = 8192
+)
+
+// maxRSABits bounds MaxRSABits: a verification with 16,384 bits takes about
+// ten milliseconds, and grows with the square of the bits.
+const maxRSABits = 16384
+
+// VerifyOptions are the verifier's own rules. The zero value is usable but for Now.
+type VerifyOptions struct {
+	// MaxSignatures is how many signatures are verified, from the top; those
+	// below are [Neutral]. It bounds the look-ups, too. 0: DefaultMaxSignatures.
+	MaxSignatures int
+	// MinRSABits and MaxRSABits bound RSA keys, both inclusive; outside them the
+	// result is [Policy]. 0: the defaults; less than 1024 counts as 1024.
+	MinRSABits, MaxRSABits int
+	// Now is the time by which t= and x= are judged.
+	Now time.Time
+	// ClockDrift is how far t= may be in the future and x= in the past.
+	ClockDrift time.Duration
+	BodyLength BodyLengthPolicy
+}
+
+func (o VerifyOptions) withDefaults() VerifyOptions {
+	if o.MaxSignatures <= 0 {
+		o.MaxSignatures = DefaultMaxSignatures
+	}
+	o.MinRSABits = max(o.MinRSABits, DefaultMinRSABits)
+	if o.MaxRSABits <= 0 {
+		o.MaxRSABits = DefaultMaxRSABits
+	}
+	o.MaxRSABits = min(o.MaxRSABits, maxRSABits)
+	return o
+}
+
+// Verifier verifies the signatures of one message. It is not safe for
+// concurrent use.
+type Verifier struct {
+	ctx     context.Context
+	fields  []Field
+	options VerifyOptions
+	checks  []*check
+	lookups map[string]*lookup
+	ready   chan struct{}
+	results []Result
+}
+
+// NewVerifier begins to verify, at the end of the header: it reads the
+// DKIM-Signature fields, asks body for the hashes of those that can still pass, and asks r for
+// their keys, all at once and each name once, before the body has come. Every check that
+// needs neither key nor body comes before any question.
+//
+// fields is the whole header from top to bottom and must not change
+// afterwards. ctx bounds the look-ups. Where no result is wanted any more,
+// cancelling ctx is all there is to do: goroutines end when r answers.
+func NewVerifier(ctx context.Context, fields []Field, body *Body, r Resolver, o VerifyOptions) *Verifier {
+	v := &Verifier{
+		ctx:     ctx,
+		fields:  fields,
+		options: o.withDefaults(),
+		lookups: make(map[string]*lookup),
+		ready:   make(chan struct{}),
+	}
+	for i, f := range fields {
+		if f.Is("DKIM-Signature") {
+			v.add(i, body)
+		}
+	}
+	v.ask(r)
+	return v
+}
+
+// add reads the signature in field i.
+func (v *Verifier) add(i int, body *Body) {
+	if len(v.checks) >= v.options.MaxSignatures {
+		v.checks = append(v.checks, overLimit(v.fields[i], i, v.options.MaxSignatures))
+		return
+	}
+	c := newCheck(v.fields[i], i, v.options)
+	v.checks = append(v.checks, c)
+	if c.settled() {
+		return
+	}
+	c.hash = body.Hash(c.sig.Body, c.sig.BodyLength)
+	c.lookup = v.lookups[c.sig.keyName]
+	if c.lookup == nil {
+		c.lookup = &lookup{done: make(chan struct{})}
+		v.lookups[c.sig.keyName] = c.lookup
+	}
+}
+
+// ask starts the look-ups. The last one to end closes ready.
+func (v *Verifier) ask(r Resolver) {
+	if len(v.lookups) == 0 {
+		close(v.ready)
+		return
+	}
+	var left atomic.Int64
+	left.Store(int64(len(v.lookups)))
+	for name, l := range v.lookups {
+		go func() {
+			l.run(v.ctx, r, name)
+			if left.Add(-1) == 0 {
+				close(v.ready)
+			}
+		}()
+	}
+}
+
+// Ready returns a channel that is closed when every look-up has ended, so
+// that [Verifier.Results] does not wait.
+func (v *Verifier) Ready() <-chan struct{} { return v.ready }
+
+// Results returns one result for each DKIM-Signature field, from the top of
+// the header to the bottom; none for a message without a signature. The body must be closed, or
+// [Body.Done]. It waits for the look-ups; those that have not ended when the
+// context does are temporary errors.
+func (v *Verifier) Results() []Result {
+	if v.results != nil || len(v.checks) == 0 {
+		return v.results
+	}
+	var index *headerIndex
+	for _, c := range v.checks {
+		if !c.settled() {
+			if index == nil {
+				index = newHeaderIndex(v.fields)
+			}
+			c.conclude(v.ctx, v.fields, index.picker(), v.options)
+		}
+		v.results = append(v.results, c.result)
+	}
+	return v.results
+}
+
+// overLimit is the check of a signature too many: it is named and no more.
+func overLimit(f Field, i, limit int) *check {
+	s := &signature{BodyLength: -1}
+	tags, _ := parseTagList(f.Value)
+	s.identify(tags)
+	c := &check{sig: s, result: resultOf(s, i)}
+	c.result.settle(Neutral, fmt.Errorf("%w: only the first %d are verified", ErrTooManySignatures, limit))
+	return c
+}
