@@ -3,7 +3,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -68,7 +67,7 @@ func parseInet(network, rest string) (string, error) {
 	}
 	number = strconv.FormatUint(port, 10)
 	if !hasHost {
-		return net.JoinHostPort("", number), nil
+		return ":" + number, nil
 	}
 	if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") {
 		host = host[1 : len(host)-1]
@@ -76,7 +75,10 @@ func parseInet(network, rest string) (string, error) {
 	if err := checkHost(network, host); err != nil {
 		return "", err
 	}
-	return net.JoinHostPort(host, number), nil
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	return host + ":" + number, nil
 }
 
 // checkHost wants an address of the network's family, or a name.

@@ -17,7 +17,7 @@ packages=(
   python3-dkim                # signs and verifies
   libmail-dkim-perl           # signs and verifies
   swaks                       # SMTP client
-  procps                      # ps
+  procps iproute2             # ps; ip, in network namespaces
 )
 services=(postfix opendkim opendmarc)
 
