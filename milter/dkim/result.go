@@ -30,11 +30,12 @@ const (
 // What [Result.Err] wraps. The words are those of RFC 6376 §6.1 where it has some.
 var (
 	// From the signature field itself: permerror.
-	ErrSyntax         = errors.New("signature syntax error")
-	ErrVersion        = errors.New("incompatible version")
-	ErrMissingTag     = errors.New("signature missing required tag")
-	ErrAlgorithm      = errors.New("unsupported signature algorithm")
-	ErrQueryMethod    = errors.New("unsupported query method")
+	ErrSyntax      = errors.New("signature syntax error")
+	ErrVersion     = errors.New("incompatible version")
+	ErrMissingTag  = errors.New("signature missing required tag")
+	ErrAlgorithm   = errors.New("unsupported signature algorithm")
+	ErrQueryMethod = errors.New("unsupported query method")
+	//lint:ignore ST1005 From is the name of the field.
 	ErrFromNotSigned  = errors.New("From field not signed")
 	ErrExpired        = errors.New("signature expired")
 	ErrFuture         = errors.New("signature timestamp in the future")
