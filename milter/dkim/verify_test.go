@@ -151,6 +151,8 @@ func TestStatus(t *testing.T) {
 		{name: "an old key before it", records: []string{"k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=", key}, status: Pass, asked: 1},
 		{name: "a corrupt record before it", records: []string{"v=DKIM1; p=!", key}, status: Pass, asked: 1},
 		{name: "too many keys before it", records: append(make4("v=DKIM1; k=ed25519; p="), key), status: Fail, err: ErrKeyRevoked, asked: 1},
+		{name: "many other texts before it", records: append(make4("v=spf1 -all"), "x", "y", key), status: Pass, asked: 1},
+		{name: "a revoked key behind another text", records: []string{"v=spf1 -all", "v=DKIM1; p="}, status: Fail, err: ErrKeyRevoked, asked: 1},
 		{name: "unusable and wrong keys", records: []string{"v=DKIM1; p=!", "k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="}, status: Fail, err: ErrSignature, asked: 1},
 	}
 	for _, tt := range tests {
