@@ -1,0 +1,163 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/postseal/postseal/keys"
+	"github.com/postseal/postseal/keys/published"
+	"github.com/spf13/cobra"
+)
+
+// recommendedBits is the size below which genkey warns (RFC 8301 §3.2).
+const recommendedBits = 2048
+
+// generated is what genkey prints with --json.
+type generated struct {
+	// File is the private key, with its folder.
+	File string `json:"file"`
+	Type string `json:"type"`
+	// Bits is the size of an RSA key.
+	Bits     int    `json:"bits,omitempty"`
+	Domain   string `json:"domain"`
+	Selector string `json:"selector"`
+	// Name is the record's full name, Value its text in one piece, and Zone the
+	// record for a zone file.
+	Name  string `json:"name"`
+	Value string `json:"value"`
+	Zone  string `json:"zone"`
+	// KeyTable and SigningTable are the rows that use the key.
+	KeyTable     string `json:"key_table"`
+	SigningTable string `json:"signing_table"`
+}
+
+func newGenkey() *cobra.Command {
+	var g generated
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "genkey -d DOMAIN -s SELECTOR",
+		Short: "Make a private key, and the DNS record to publish",
+		Long: `Make a private key and print the DNS record that publishes its public half, in
+the form of a zone file and as one value for web forms, with the rows that use the
+key in key_table and signing_table.
+
+The key goes into the file SELECTOR.private in the current folder, or where -o says,
+with mode 0600. A file that is there is never overwritten. The key itself is not
+printed.
+
+With --json: file, type, bits (RSA), domain, selector, name, value, zone, key_table,
+signing_table.`,
+		Example: `  postseal genkey -d example.com -s mail2026
+  postseal genkey -d example.com -s mail2026ed --type ed25519 -o /etc/postseal/keys/`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if g.Domain == "" || g.Selector == "" {
+				return usage(cmd, "genkey needs the domain that signs (-d) and a name for the key (-s), for instance -d example.com -s mail2026")
+			}
+			if g.Type == "ed25519" && cmd.Flags().Changed("bits") {
+				return usage(cmd, "--bits is for RSA: every Ed25519 key has the same size")
+			}
+			if err := g.make(cmd); err != nil {
+				return err
+			}
+			if g.Type == "rsa" && g.Bits < recommendedBits {
+				fmt.Fprintf(cmd.ErrOrStderr(), "postseal: warning: a key of %d bits is weak; RFC 8301 recommends %d\n", g.Bits, recommendedBits)
+			}
+			if asJSON {
+				return printJSON(cmd, g)
+			}
+			g.print(cmd)
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&g.Domain, "domain", "d", "", "the `domain` that signs, d= of the signatures")
+	f.StringVarP(&g.Selector, "selector", "s", "", "the key's `name` under the domain, s= of the signatures")
+	f.StringVar(&g.Type, "type", "rsa", "`kind` of key: rsa, which everybody verifies, or ed25519, for use beside an RSA key")
+	f.IntVar(&g.Bits, "bits", keys.DefaultRSABits, "`size` of an RSA key in bits, 1024 to 8192")
+	f.StringVarP(&g.File, "out", "o", "", "the `file` for the private key, or its folder (default: SELECTOR.private)")
+	addJSON(cmd, &asJSON)
+	return cmd
+}
+
+// make makes the key, writes it and fills in the rest of g.
+func (g *generated) make(cmd *cobra.Command) error {
+	name, err := published.RecordName(g.Selector, g.Domain)
+	if err != nil {
+		return usage(cmd, "%w", err)
+	}
+	g.Name = name
+	g.Selector, g.Domain, _ = strings.Cut(name, "._domainkey.")
+	key, err := keys.Generate(g.Type, g.Bits)
+	if err != nil {
+		return usage(cmd, "%w", err)
+	}
+	if g.Type != "rsa" {
+		g.Bits = 0
+	}
+	if g.File, err = keyPath(g.File, g.Selector); err != nil {
+		return err
+	}
+	err = keys.WritePrivate(g.File, key)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return exitError{exitFailed, fmt.Errorf("%s is there already and is not overwritten; choose a new selector (-s), another file (-o), or move the old key away", g.File)}
+	case errors.Is(err, fs.ErrNotExist):
+		return exitError{exitFailed, fmt.Errorf("the folder %s does not exist; make it first (mkdir -m 700), or choose another with -o", filepath.Dir(g.File))}
+	case err != nil:
+		return exitError{exitFailed, fmt.Errorf("the key cannot be written: %w", err)}
+	}
+	g.Value = keys.RecordText(key.Public())
+	g.Zone = keys.ZoneRecord(g.Selector, g.Domain, g.Value)
+	g.KeyTable = fmt.Sprintf("%s %s:%s:%s", g.Name, g.Domain, g.Selector, g.File)
+	g.SigningTable = fmt.Sprintf("*@%s %s", g.Domain, g.Name)
+	return nil
+}
+
+// keyPath is where the private key goes, as an absolute path.
+func keyPath(out, selector string) (string, error) {
+	if info, err := os.Stat(out); out == "" || err == nil && info.IsDir() || strings.HasSuffix(out, "/") {
+		out = filepath.Join(out, selector+".private")
+	}
+	path, err := filepath.Abs(out)
+	if err != nil {
+		return "", exitError{exitFailed, err}
+	}
+	return path, nil
+}
+
+func (g *generated) print(cmd *cobra.Command) {
+	kind := "Ed25519"
+	if g.Type == "rsa" {
+		kind = fmt.Sprintf("RSA, %d bits", g.Bits)
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), `The private key (%s) is in %s.
+Only its owner can read it: give it to the user that the daemon runs as.
+
+1. Publish the key in DNS. In a zone file this is the record:
+
+%s
+   In a web form:
+
+   host name  %s   (in full: %s)
+   type       TXT
+   value, on one line:
+%s
+
+2. Add a row to each table of the configuration.
+
+   key_table:
+%s
+
+   signing_table (a refile: table):
+%s
+
+3. Look whether the world sees the record:
+
+   postseal testkey -d %s -s %s -k %s
+`, kind, g.File, g.Zone, g.Selector+"._domainkey", g.Name, g.Value, g.KeyTable, g.SigningTable, g.Domain, g.Selector, g.File)
+}

@@ -1,0 +1,260 @@
+package main
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/postseal/postseal/keys"
+	"github.com/postseal/postseal/keys/published"
+	"github.com/postseal/postseal/milter/dkim"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+)
+
+// parallelChecks is how many records are looked up at once.
+const parallelChecks = 8
+
+// fileFinding is the code of findings about the private key's file, beside
+// those of package published.
+const fileFinding published.Code = "file"
+
+// keyTest is one key to test, and what testkey prints of it with --json.
+type keyTest struct {
+	// Key is the key's name in key_table; File is the private key.
+	Key      string `json:"key,omitempty"`
+	File     string `json:"file,omitempty"`
+	Domain   string `json:"domain"`
+	Selector string `json:"selector"`
+	// Name is where the record stands, Records the TXT records there.
+	Name    string   `json:"name"`
+	Records []string `json:"records"`
+	// Usable: the record works, and belongs to the private key if there is one.
+	Usable bool `json:"usable"`
+	// Compared: the record was compared with the private key; Same is the outcome.
+	Compared bool `json:"compared"`
+	Same     bool `json:"same"`
+	// DNSSEC: the name server vouches for the answer.
+	DNSSEC   bool          `json:"dnssec"`
+	Type     string        `json:"type,omitempty"`
+	Bits     int           `json:"bits,omitempty"`
+	Findings []testFinding `json:"findings"`
+	// Publish is the record's value for the private key.
+	Publish string `json:"publish,omitempty"`
+
+	public crypto.PublicKey
+}
+
+type testFinding struct {
+	Code  published.Code  `json:"code"`
+	Level published.Level `json:"level"`
+	Text  string          `json:"text"`
+	Fix   string          `json:"fix"`
+}
+
+// keyTests is the whole of it; Skipped names keys that have no record of their own.
+type keyTests struct {
+	Usable  bool       `json:"usable"`
+	Keys    []*keyTest `json:"keys"`
+	Skipped []string   `json:"skipped,omitempty"`
+}
+
+func newTestkey() *cobra.Command {
+	var dns dnsFlags
+	var path, domain, selector, file string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "testkey [-d DOMAIN -s SELECTOR [-k FILE]]",
+		Short: "Compare a key with its DNS record",
+		Long: `Fetch the DNS record of a key, read it as a verifier would, compare it with the private
+key (-k), and say in words what is wrong and what to do. Without -d and -s, every key
+of the configuration (-c) is tested.
+
+It also says whether the answer is protected by DNSSEC. That is about the domain's
+name servers, not about the key's file.
+
+The exit status is 0 only if every tested record is usable; warnings do not count.
+
+With --json: {usable, keys: [{key, file, domain, selector, name, records, usable,
+compared, same, dnssec, type, bits, findings: [{code, level, text, fix}], publish}],
+skipped}; level is problem, warning or note, publish is the value to be published.`,
+		Example: `  postseal testkey -d example.com -s mail2026
+  postseal testkey -d example.com -s mail2026 -k /etc/postseal/keys/mail2026.private
+  postseal testkey -c /etc/postseal/postseal.toml
+  postseal testkey -d example.com -s mail2026 --nameserver 192.0.2.53`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var tests keyTests
+			var resolver dkim.Resolver
+			var err error
+			switch {
+			case domain != "" && selector != "":
+				if cmd.Flags().Changed("config") {
+					return usage(cmd, "test either one key (-d, -s) or those of the configuration (-c)")
+				}
+				if resolver, err = dns.open(cmd, lookupTimeout); err == nil {
+					err = tests.addOne(domain, selector, file)
+				}
+			case domain != "" || selector != "" || file != "":
+				return usage(cmd, "-d and -s belong together: give the domain and the selector, and the private key with -k if you have it")
+			default:
+				resolver, err = tests.addConfigured(cmd, path, &dns)
+			}
+			if err != nil {
+				return err
+			}
+			tests.run(resolver)
+			if asJSON {
+				err = printJSON(cmd, tests)
+			} else {
+				err = tests.print(cmd.OutOrStdout(), &dns)
+			}
+			if err == nil && !tests.Usable {
+				err = exitError{code: exitFailed}
+			}
+			return err
+		},
+	}
+	addConfig(cmd, &path)
+	f := cmd.Flags()
+	f.StringVarP(&domain, "domain", "d", "", "the signing `domain`")
+	f.StringVarP(&selector, "selector", "s", "", "the `selector`")
+	f.StringVarP(&file, "key", "k", "", "compare with the private key in this `file`")
+	dns.add(cmd)
+	addJSON(cmd, &asJSON)
+	return cmd
+}
+
+// addOne adds the key of -d, -s and -k.
+func (t *keyTests) addOne(domain, selector, file string) error {
+	k := &keyTest{Domain: domain, Selector: selector, File: file}
+	if file != "" {
+		key, err := readKey(file)
+		if err != nil {
+			return err
+		}
+		k.public = key.Public()
+		k.checkFile()
+	}
+	t.Keys = append(t.Keys, k)
+	return nil
+}
+
+// checkFile warns of a private key that others than its owner may read: the
+// daemon, running as the owner, would refuse it.
+func (k *keyTest) checkFile() {
+	info, err := os.Stat(k.File)
+	if err != nil {
+		return
+	}
+	uid := os.Geteuid()
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		uid = int(st.Uid)
+	}
+	var unsafe *keys.UnsafeError
+	if errors.As(keys.CheckSafe(k.File, uid), &unsafe) {
+		k.find(fileFinding, published.Warning,
+			fmt.Sprintf("Other users may read or replace the private key: %s, mode %04o.", unsafe.Path, uint32(unsafe.Mode)),
+			"To mend it: "+unsafe.Fix)
+	}
+}
+
+// addConfigured adds the keys of a configuration, and returns its resolver
+// unless the flags name another.
+func (t *keyTests) addConfigured(cmd *cobra.Command, path string, dns *dnsFlags) (dkim.Resolver, error) {
+	_, s, err := loadSnapshot(path, cmd.ErrOrStderr(), nil)
+	if err != nil {
+		return nil, withoutConfig(cmd, err, "-d and -s")
+	}
+	for _, info := range s.Keys() {
+		if strings.Contains(info.Domain, "%") {
+			t.Skipped = append(t.Skipped, info.Name)
+			continue
+		}
+		t.Keys = append(t.Keys, configuredKey(info))
+	}
+	if len(t.Keys) == 0 && len(t.Skipped) == 0 {
+		return nil, exitError{exitFailed, fmt.Errorf("%s has no keys to test; give a domain and a selector with -d and -s", path)}
+	}
+	if dns.set() {
+		return dns.open(cmd, lookupTimeout)
+	}
+	return s.Resolver(), nil
+}
+
+func configuredKey(info keys.KeyInfo) *keyTest {
+	k := &keyTest{Key: info.Name, File: info.Path, Domain: info.Domain, Selector: info.Selector}
+	if info.Err != nil {
+		k.find(fileFinding, published.Problem, fmt.Sprintf("The private key cannot sign: %v.", info.Err), "Until then the mail that it should sign is deferred.")
+	}
+	if info.Path == "" {
+		return k
+	}
+	if key, err := readKey(info.Path); err == nil {
+		k.public = key.Public()
+	} else if info.Err == nil {
+		k.find(fileFinding, published.Problem, fmt.Sprintf("%v.", err), "Mend the file, or correct its row in key_table.")
+	}
+	return k
+}
+
+// run looks the records up, a few at once.
+func (t *keyTests) run(resolver dkim.Resolver) {
+	var group errgroup.Group
+	group.SetLimit(parallelChecks)
+	for _, k := range t.Keys {
+		group.Go(func() error {
+			ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
+			defer cancel()
+			k.take(published.Check(ctx, resolver, k.Domain, k.Selector, k.public))
+			return nil
+		})
+	}
+	_ = group.Wait() // none returns an error
+	t.Usable = len(t.Keys) > 0
+	for _, k := range t.Keys {
+		t.Usable = t.Usable && k.Usable
+	}
+}
+
+// take keeps the report on the key's record.
+func (k *keyTest) take(r *published.Report) {
+	k.Name, k.Records, k.Same, k.DNSSEC = r.Name, r.Records, r.Same, r.Authentic
+	if k.Records == nil {
+		k.Records = []string{}
+	}
+	if r.Key != nil && !r.Key.Revoked {
+		k.Type, k.Bits = string(r.Key.Type), r.Key.Bits
+		k.Compared = k.public != nil
+	}
+	for _, f := range r.Findings {
+		k.find(f.Code, f.Level, f.Text, f.Fix)
+	}
+	k.Usable = k.worst() != published.Problem
+	if k.public != nil {
+		k.Publish = keys.RecordText(k.public)
+	}
+	if k.Findings == nil {
+		k.Findings = []testFinding{}
+	}
+}
+
+func (k *keyTest) find(code published.Code, level published.Level, text, fix string) {
+	k.Findings = append(k.Findings, testFinding{code, level, text, fix})
+}
+
+// worst is the worst level among the findings, empty if there are none.
+func (k *keyTest) worst() published.Level {
+	for _, level := range []published.Level{published.Problem, published.Warning, published.Note} {
+		for _, f := range k.Findings {
+			if f.Level == level {
+				return level
+			}
+		}
+	}
+	return ""
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/postseal/postseal/milter/dkim"
+	"github.com/spf13/cobra"
+)
+
+// usage is the error for a command line that says too little or what cannot be.
+func usage(cmd *cobra.Command, format string, args ...any) error {
+	return exitError{exitUsage, fmt.Errorf(format+"; see %s --help", append(args, cmd.CommandPath())...)}
+}
+
+// usageArgs makes the error of check, such as cobra.NoArgs, one of usage.
+func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return usage(cmd, "%w", err)
+		}
+		return nil
+	}
+}
+
+// withoutConfig adds to the error of a configuration that is not where it is by
+// default, which flags do without one.
+func withoutConfig(cmd *cobra.Command, err error, flags string) error {
+	if cmd.Flags().Changed("config") || !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return exitError{exitConfig, fmt.Errorf("%w; name the configuration with -c, or give %s", err, flags)}
+}
+
+// addNow adds --now.
+func addNow(cmd *cobra.Command, now *string) {
+	cmd.Flags().StringVar(now, "now", "", "take this `time` for now: RFC 3339 (2026-11-02T10:00:00Z) or seconds since 1970")
+}
+
+// parseNow reads the value of --now; empty is the clock's time.
+func parseNow(cmd *cobra.Command, s string) (time.Time, error) {
+	if s == "" {
+		return time.Now(), nil
+	}
+	if t, err := time.Parse(time.RFC3339, s); err == nil {
+		return t, nil
+	}
+	seconds, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || seconds < 0 {
+		return time.Time{}, usage(cmd, "--now %q is no time; write 2026-11-02T10:00:00Z, or seconds since 1970", s)
+	}
+	return time.Unix(seconds, 0), nil
+}
+
+// open is resolver with the exit codes of a command line.
+func (f *dnsFlags) open(cmd *cobra.Command, timeout time.Duration) (dkim.Resolver, error) {
+	r, err := f.resolver(timeout)
+	if err == nil || errors.As(err, new(exitError)) {
+		return r, err
+	}
+	return nil, usage(cmd, "%w", err)
+}
+
+// dnssec says in words what the AD bit of an answer tells.
+func (f *dnsFlags) dnssec(authentic bool) string {
+	switch {
+	case f.records != "":
+		return "not asked: the record comes from " + f.records
+	case authentic:
+		return "the name server vouches for the record (DNSSEC)"
+	}
+	return "the record is not protected by DNSSEC; most are not, and DKIM works without"
+}
+
+// isTerminal reports whether somebody may have to type what is read from f.
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	null, err := os.Stat(os.DevNull)
+	return err != nil || !os.SameFile(info, null)
+}
