@@ -40,13 +40,19 @@ func Load(path string) (*Config, error) {
 		c.BaseDirectory = filepath.Join(folder, c.BaseDirectory)
 	}
 	if c.RuntimeDirectory == "" {
-		// systemd separates several folders by colons (systemd.exec(5)).
-		c.RuntimeDirectory, _, _ = strings.Cut(os.Getenv("RUNTIME_DIRECTORY"), ":")
-	}
-	if c.RuntimeDirectory == "" {
-		c.RuntimeDirectory = DefaultRuntimeDirectory
+		c.RuntimeDirectory = RuntimeDirectory()
 	}
 	return c, nil
+}
+
+// RuntimeDirectory is the runtime directory where the configuration names none:
+// the one that systemd gives, else DefaultRuntimeDirectory.
+func RuntimeDirectory() string {
+	// systemd separates several folders by colons (systemd.exec(5)).
+	if dir, _, _ := strings.Cut(os.Getenv("RUNTIME_DIRECTORY"), ":"); dir != "" {
+		return dir
+	}
+	return DefaultRuntimeDirectory
 }
 
 func readFile(path string) ([]byte, error) {

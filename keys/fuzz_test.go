@@ -3,6 +3,7 @@ package keys
 import (
 	"encoding/base64"
 	"errors"
+	"github.com/postseal/postseal/milter/dkim"
 	"io"
 	"strings"
 	"testing"
@@ -23,15 +24,15 @@ func FuzzKeyRow(f *testing.F) {
 		if (k.path == "") == (k.inline == "") {
 			t.Fatalf("%q: path %q, inline %q", value, k.path, k.inline)
 		}
-		name, err := asciiName(domain)
+		name, err := dkim.DomainName(domain)
 		if err != nil {
 			return
 		}
 		if strings.ContainsAny(name, "/\x00%;= ") || strings.Contains(name, "..") || name != lowerASCII(name) {
-			t.Fatalf("asciiName(%q) = %q", domain, name)
+			t.Fatalf("dkim.DomainName(%q) = %q", domain, name)
 		}
-		if again, err := asciiName(name); err != nil || again != name {
-			t.Fatalf("asciiName(%q) = %q, %v", name, again, err)
+		if again, err := dkim.DomainName(name); err != nil || again != name {
+			t.Fatalf("dkim.DomainName(%q) = %q, %v", name, again, err)
 		}
 		if strings.Count(k.file(name), "/") != strings.Count(k.path, "/") {
 			t.Fatalf("%q leaves the folder of %q", k.file(name), k.path)

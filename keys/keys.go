@@ -10,6 +10,7 @@ package keys
 import (
 	"errors"
 	"fmt"
+	"github.com/postseal/postseal/milter/dkim"
 	"runtime"
 	"sync"
 
@@ -218,7 +219,7 @@ func (s *Store) loadDomain(o Options) error {
 	}
 	s.notes = append(s.notes, s.domains.Notes()...)
 	s.domainKey = &keyRow{name: "key_file", where: "key_file", domain: ownDomain, selector: o.Selector, path: under(o.Base, o.KeyFile)}
-	if _, err := asciiName(o.Selector); err != nil {
+	if _, err := dkim.DomainName(o.Selector); err != nil {
 		return fmt.Errorf("selector: %w", err)
 	}
 	s.ordered = []*keyRow{s.domainKey}

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"fmt"
+	"github.com/postseal/postseal/milter/dkim"
 	"strings"
 )
 
@@ -102,9 +103,9 @@ func ZoneRecord(selector, domain, value string) string {
 	return owner + "\tIN\tTXT\t( " + strings.Join(parts, "\n\t\t") + " )\n"
 }
 
-// ascii is asciiName for what may also be no name: that stays as it is.
+// ascii is dkim.DomainName for what may also be no name: that stays as it is.
 func ascii(s string) string {
-	if a, err := asciiName(s); err == nil {
+	if a, err := dkim.DomainName(s); err == nil {
 		return a
 	}
 	return s

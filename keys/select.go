@@ -3,6 +3,7 @@ package keys
 import (
 	"errors"
 	"fmt"
+	"github.com/postseal/postseal/milter/dkim"
 	"slices"
 	"strings"
 
@@ -67,7 +68,7 @@ type sender struct {
 
 func newSender(a Address) sender {
 	f := sender{local: a.Local, forms: []string{lowerASCII(a.Domain)}}
-	f.ascii, f.err = asciiName(a.Domain)
+	f.ascii, f.err = dkim.DomainName(a.Domain)
 	if f.err != nil {
 		f.err = fmt.Errorf("%w: %w", ErrSender, f.err)
 		return f
@@ -180,9 +181,9 @@ func (s *Store) request(row *signingRow, f sender) (Request, error) {
 // signerInside reports whether the domain of a signer is d= or below it, which
 // i= must be (RFC 6376 §3.5).
 func signerInside(signer, domain string) bool {
-	host, err1 := asciiName(signer[strings.LastIndexByte(signer, '@')+1:])
-	parent, err2 := asciiName(domain)
-	return err1 == nil && err2 == nil && inside(host, parent)
+	host, err1 := dkim.DomainName(signer[strings.LastIndexByte(signer, '@')+1:])
+	parent, err2 := dkim.DomainName(domain)
+	return err1 == nil && err2 == nil && dkim.Within(host, parent)
 }
 
 // selectDomain is Select with Domain, Selector and KeyFile in place of tables.
@@ -207,7 +208,7 @@ func (s *Store) selectDomain(f sender) ([]Request, error) {
 				break
 			}
 			if _, ok := s.domains.Get(parent); ok {
-				ascii, err := asciiName(parent)
+				ascii, err := dkim.DomainName(parent)
 				if err != nil {
 					return nil, fmt.Errorf("%w: %w", ErrSender, err)
 				}

@@ -3,6 +3,7 @@ package keys
 import (
 	"errors"
 	"fmt"
+	"github.com/postseal/postseal/milter/dkim"
 	"strings"
 	"sync/atomic"
 )
@@ -42,11 +43,11 @@ func parseKeyRow(name, value, base string) (*keyRow, error) {
 	default:
 		k.inline = key
 	}
-	if _, err := asciiName(k.selector); err != nil {
+	if _, err := dkim.DomainName(k.selector); err != nil {
 		k.bad = fmt.Errorf("the selector is no domain name: %w", err)
 	}
 	if k.domain != ownDomain {
-		if _, err := asciiName(k.domain); err != nil {
+		if _, err := dkim.DomainName(k.domain); err != nil {
 			k.bad = fmt.Errorf("the signing domain is no domain name: %w", err)
 		}
 	}
@@ -65,7 +66,7 @@ func under(base, path string) string {
 // perDomain reports whether each sender's domain has a file of its own.
 func (k *keyRow) perDomain() bool { return k.template && k.domain == ownDomain }
 
-// file is the path of the key for a signing domain, which asciiName has
+// file is the path of the key for a signing domain, which dkim.DomainName has
 // checked: it has no slash, no NUL and no "..".
 func (k *keyRow) file(domain string) string {
 	if k.template {

@@ -3,7 +3,6 @@ package milter
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/postseal/postseal/config"
@@ -11,6 +10,7 @@ import (
 	"github.com/postseal/postseal/milter/authres"
 	"github.com/postseal/postseal/milter/dkim"
 	"github.com/postseal/postseal/milter/mailbox"
+	"golang.org/x/net/publicsuffix"
 )
 
 // outcome is what becomes of a message: the fields that it gets and the action
@@ -85,7 +85,7 @@ func dispositionFor(results []dkim.Result, author mailbox.Address, cfg *config.C
 		switch {
 		case r.Status == dkim.Pass:
 			passed = true
-			aligned = aligned || isAligned(r.Domain, author.Domain)
+			aligned = aligned || Aligned(r.Domain, author.Domain)
 			continue
 		case r.Status == dkim.TempError:
 			temporary = first(temporary, r)
@@ -134,9 +134,23 @@ func what(r *dkim.Result) string {
 	return fmt.Sprintf(" (d=%s: %v)", r.Domain, r.Err)
 }
 
-// isAligned reports whether a signing domain is the author's domain, or a parent
-// or child of it.
-func isAligned(domain, author string) bool {
-	d, a := asciiLower(domain), asciiLower(author)
-	return d != "" && a != "" && (d == a || strings.HasSuffix(d, "."+a) || strings.HasSuffix(a, "."+d))
+// Aligned reports whether a signing domain is the author's domain, or a parent
+// or child of it that is no public suffix: d=com speaks for nobody.
+func Aligned(domain, author string) bool {
+	d, err1 := dkim.DomainName(domain)
+	a, err2 := dkim.DomainName(author)
+	switch {
+	case err1 != nil || err2 != nil:
+		return false
+	case d == a:
+		return true
+	case dkim.Within(a, d):
+		return !isPublicSuffix(d)
+	}
+	return dkim.Within(d, a) && !isPublicSuffix(a)
+}
+
+func isPublicSuffix(domain string) bool {
+	suffix, _ := publicsuffix.PublicSuffix(domain)
+	return suffix == domain
 }

@@ -27,12 +27,8 @@ func (m *message) beginSigning() reply {
 			m.decision.Warn = true
 			return m.dispose(disposition{s.cfg.OnInternalError, "7.0", "DKIM signing is not possible for now"})
 		}
-		o := dkim.SignOptions{
-			Domain: r.Domain, Selector: r.Selector, AUID: r.AUID, Key: key,
-			Header: s.header, Body: s.body, Selection: s.selection,
-			Time: now, BodyLimit: s.cfg.MaximumSignedBytes,
-			CopyFields: s.cfg.Diagnostics, RequestReports: s.cfg.RequestReports,
-		}
+		o := s.signing
+		o.Domain, o.Selector, o.AUID, o.Key, o.Time = r.Domain, r.Selector, r.AUID, key, now
 		if ttl := s.cfg.SignatureTTL.Std(); ttl > 0 {
 			o.Expiration = now.Add(ttl)
 		}
@@ -60,17 +56,17 @@ func (m *message) signatureError(r keys.Request, err error) reply {
 
 // sign makes the signatures at the end of the message.
 func (m *message) sign() (reply, error) {
-	there := map[keyName]bool{}
+	there := map[string]bool{}
 	if m.own != nil {
 		for _, r := range m.own.Results() {
 			if r.Status == dkim.Pass {
-				there[keyName{r.Selector, r.Domain}.folded()] = true
+				there[keyName{r.Selector, r.Domain}.dns()] = true
 			}
 		}
 	}
 	for _, sg := range m.signers {
 		name := keyName{sg.request.Selector, sg.request.Domain}
-		if there[name.folded()] {
+		if there[name.dns()] {
 			m.decision.because(ReasonAlreadySigned, name.domain, name.selector)
 			continue
 		}
@@ -90,9 +86,15 @@ func (m *message) sign() (reply, error) {
 // keyName is where a key is published (RFC 6376 §3.6.2.1).
 type keyName struct{ selector, domain string }
 
-func (k keyName) dns() string { return asciiLower(k.selector + "._domainkey." + k.domain) }
-
-func (k keyName) folded() keyName { return keyName{asciiLower(k.selector), asciiLower(k.domain)} }
+// dns is the name as it is looked up, "" if it is none.
+func (k keyName) dns() string {
+	selector, err1 := dkim.DomainName(k.selector)
+	domain, err2 := dkim.DomainName(k.domain)
+	if err1 != nil || err2 != nil {
+		return ""
+	}
+	return selector + "._domainkey." + domain
+}
 
 // ownKeys answers with the public halves of the keys that sign a message: what
 // is verified against them is ours, whatever DNS says.
@@ -100,18 +102,8 @@ type ownKeys map[string]string
 
 // LookupTXT implements dkim.Resolver.
 func (o ownKeys) LookupTXT(_ context.Context, name string) ([]string, bool, error) {
-	if record, ok := o[asciiLower(name)]; ok {
+	if record, ok := o[name]; ok {
 		return []string{record}, false, nil
 	}
 	return nil, false, nil
-}
-
-func asciiLower(s string) string {
-	b := []byte(s)
-	for i, c := range b {
-		if 'A' <= c && c <= 'Z' {
-			b[i] = c + 'a' - 'A'
-		}
-	}
-	return string(b)
 }

@@ -24,11 +24,10 @@ type Snapshot struct {
 	cfg  *config.Config
 	keys *keys.Store
 
-	header, body dkim.Canonicalization
-	bodyLength   dkim.BodyLengthPolicy
-	selection    *dkim.HeaderSelection
-	resolver     dkim.Resolver
-	dns          resolver.Options // what resolver was made from
+	signing    dkim.SignOptions // of every signature
+	bodyLength dkim.BodyLengthPolicy
+	resolver   dkim.Resolver
+	dns        resolver.Options // what resolver was made from
 
 	senderHeaders  []string
 	internalHosts  *hosts.List
@@ -69,13 +68,11 @@ func Load(cfg *config.Config, env Environment) (*Snapshot, error) {
 		}
 	}
 	var err error
-	s.header, s.body, err = dkim.ParseCanonicalization(cfg.Canonicalization)
-	fail("canonicalization", err)
-	s.bodyLength, err = dkim.ParseBodyLengthPolicy(cfg.BodyLength)
-	fail("body_length", err)
-	if s.selection, err = selection(cfg); err != nil {
+	if s.signing, err = SignOptions(cfg); err != nil {
 		problems = append(problems, err)
 	}
+	s.bodyLength, err = dkim.ParseBodyLengthPolicy(cfg.BodyLength)
+	fail("body_length", err)
 	if s.senderHeaders, err = cfg.SenderHeaderNames(); err != nil {
 		problems = append(problems, err)
 	}
@@ -135,20 +132,24 @@ func Load(cfg *config.Config, env Environment) (*Snapshot, error) {
 	return s, errors.Join(problems...)
 }
 
-// selection makes the header selection of sign_headers, omit_headers and
-// oversign_headers.
-func selection(cfg *config.Config) (*dkim.HeaderSelection, error) {
+// SignOptions returns what cfg says of every signature: all but its names, its
+// key and its time.
+func SignOptions(cfg *config.Config) (o dkim.SignOptions, err error) {
+	if o.Header, o.Body, err = dkim.ParseCanonicalization(cfg.Canonicalization); err != nil {
+		return o, fmt.Errorf("canonicalization: %w", err)
+	}
 	sign, err1 := cfg.SignHeaderNames()
 	omit, err2 := cfg.OmitHeaderNames()
 	oversign, err3 := cfg.OversignHeaderNames()
 	if err := errors.Join(err1, err2, err3); err != nil {
-		return nil, err
+		return o, err
 	}
-	sel, err := dkim.NewHeaderSelection(sign, omit, oversign)
-	if err != nil {
-		return nil, fmt.Errorf("sign_headers, omit_headers, oversign_headers: %w", err)
+	if o.Selection, err = dkim.NewHeaderSelection(sign, omit, oversign); err != nil {
+		return o, fmt.Errorf("sign_headers, omit_headers, oversign_headers: %w", err)
 	}
-	return sel, nil
+	o.BodyLimit = cfg.MaximumSignedBytes
+	o.CopyFields, o.RequestReports = cfg.Diagnostics, cfg.RequestReports
+	return o, nil
 }
 
 // openResolver takes the injected resolver, the previous one while its settings

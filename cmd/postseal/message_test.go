@@ -58,27 +58,6 @@ func TestMboxLine(t *testing.T) {
 	}
 }
 
-func TestAligned(t *testing.T) {
-	for _, tt := range []struct {
-		domain, author string
-		want           bool
-	}{
-		{"example.com", "example.com", true},
-		{"Example.COM", "example.com", true},
-		{"example.com", "mail.example.com", true},
-		{"mail.example.com", "example.com", true},
-		{"badexample.com", "example.com", false},
-		{"example.com", "badexample.com", false},
-		{"a.example.com", "b.example.com", false},
-		{"", "example.com", false},
-		{"example.com", "", false},
-	} {
-		if got := aligned(tt.domain, tt.author); got != tt.want {
-			t.Errorf("aligned(%q, %q) = %v", tt.domain, tt.author, got)
-		}
-	}
-}
-
 func FuzzEscapeControls(f *testing.F) {
 	f.Add("a\u009b\u202e\u007f")
 	f.Add("\U000e0001 é 漢")

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"crypto"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -183,30 +182,15 @@ func (f *signFlags) options(cmd *cobra.Command, loaded *config.Config, now time.
 		}
 		cfg.MaximumSignedBytes = f.bodyLimit
 	}
-	if o.Header, o.Body, err = dkim.ParseCanonicalization(cfg.Canonicalization); err != nil {
-		return o, usage(cmd, "%w", err)
-	}
-	if o.Selection, err = selection(cfg); err != nil {
+	cfg.Diagnostics = cfg.Diagnostics || f.diagnostics
+	if o, err = milter.SignOptions(cfg); err != nil {
 		return o, usage(cmd, "%w", err)
 	}
 	o.Time = now
 	if ttl := cfg.SignatureTTL.Std(); ttl > 0 {
 		o.Expiration = now.Add(ttl)
 	}
-	o.BodyLimit = cfg.MaximumSignedBytes
-	o.CopyFields = cfg.Diagnostics || f.diagnostics
-	o.RequestReports = cfg.RequestReports
 	return o, nil
-}
-
-func selection(cfg *config.Config) (*dkim.HeaderSelection, error) {
-	sign, err1 := cfg.SignHeaderNames()
-	omit, err2 := cfg.OmitHeaderNames()
-	oversign, err3 := cfg.OversignHeaderNames()
-	if err := errors.Join(err1, err2, err3); err != nil {
-		return nil, err
-	}
-	return dkim.NewHeaderSelection(sign, omit, oversign)
 }
 
 // signAll makes the signatures in one pass over the body.

@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/postseal/postseal/config"
+	"github.com/postseal/postseal/milter"
 	"github.com/postseal/postseal/milter/dkim"
 	"github.com/spf13/cobra"
 )
@@ -179,7 +179,7 @@ func (v *verification) conclude() {
 		switch {
 		case s.Result == dkim.Pass:
 			v.Verdict = dkim.Pass
-			if !v.Aligned && aligned(s.Domain, v.authorDomain) {
+			if !v.Aligned && milter.Aligned(s.Domain, v.authorDomain) {
 				v.Aligned, v.AlignedWith = true, s.Domain
 			}
 		case worst == nil, worst.Result == dkim.Neutral, s.Result == dkim.TempError && worst.Result != dkim.TempError:
@@ -193,11 +193,4 @@ func (v *verification) conclude() {
 	default:
 		v.Verdict, v.Reason = worst.Result, worst.Reason
 	}
-}
-
-// aligned reports whether a signing domain is the author's domain, or a parent
-// or a child of it.
-func aligned(domain, author string) bool {
-	d, a := strings.ToLower(domain), strings.ToLower(author)
-	return d != "" && a != "" && (d == a || strings.HasSuffix(d, "."+a) || strings.HasSuffix(a, "."+d))
 }

@@ -2,7 +2,6 @@ package published
 
 import (
 	"crypto"
-	"crypto/rsa"
 	"errors"
 	"fmt"
 	"slices"
@@ -55,7 +54,7 @@ func (r *Report) spoiled(txt string) bool {
 			"Take them out: where the value is quoted, or entered in a web form, the semicolons need none.")
 	}
 	for name, value := range readTags(txt).all() {
-		if name != "n" && !isASCII(name+value) {
+		if name != "n" && strings.ContainsFunc(name+value, func(r rune) bool { return r >= 0x80 }) {
 			r.add(NotASCII, Problem, fmt.Sprintf("There are characters outside ASCII in the record: %s.", Excerpt(name+"="+value)),
 				"Enter the value anew from the plain text; typographic quotation marks and blanks come from copying out of a formatted page.")
 			break
@@ -161,14 +160,6 @@ func typeOf(a dkim.Algorithm) dkim.KeyType {
 		return dkim.KeyEd25519
 	}
 	return dkim.KeyRSA
-}
-
-// Describe names the public key pub in words: "RSA, 2048 bits" or "Ed25519".
-func Describe(pub crypto.PublicKey) string {
-	if key, ok := pub.(*rsa.PublicKey); ok && key != nil && key.N != nil {
-		return describe(dkim.KeyRSA, key.N.BitLen())
-	}
-	return describe(dkim.KeyEd25519, 0)
 }
 
 func describe(t dkim.KeyType, bits int) string {

@@ -149,7 +149,7 @@ func isCanonicalLine(line []byte) bool {
 	if len(line) < 16 { // too short for the vector instructions below to pay
 		return textLength(line) == len(line)
 	}
-	return line[len(line)-1] != ' ' && bytes.IndexByte(line, '\t') < 0 && bytes.Index(line, []byte("  ")) < 0
+	return line[len(line)-1] != ' ' && bytes.IndexByte(line, '\t') < 0 && !bytes.Contains(line, []byte("  "))
 }
 
 // textLength returns the number of octets at the start of line that stay as

@@ -15,14 +15,16 @@ const (
 	maxNameText   = 1024 // a name as written: A-label form makes UTF-8 shorter, but not by this much
 )
 
-// asciiName returns a domain name or selector in the form that is looked up
+// DomainName returns a domain name or selector in the form that is looked up
 // and compared: lower case, U-labels as A-labels (RFC 8616 §4, §5). It refuses
-// what is no name: empty labels, a final dot, blanks, quotes, parentheses.
+// what is no name: empty labels, a final dot, blanks, quotes, parentheses. What
+// it returns is letters, digits, "-", "_" and single dots between labels, so
+// it can neither leave a folder nor break a tag list.
 //
 // RFC 6376 §3.5 wants two labels in d= and RFC 5321 no underscore anywhere.
 // Selectors with underscores are common, and a single label is what tests and
 // closed networks use, so both are taken.
-func asciiName(s string) (string, error) {
+func DomainName(s string) (string, error) {
 	if s == "" {
 		return "", errors.New("empty name")
 	}
@@ -64,7 +66,7 @@ func asciiLabel(label string) (string, error) {
 	}
 	switch {
 	case label == "":
-		return "", errors.New("empty label")
+		return "", errors.New("two dots side by side, or one at an end")
 	case len(label) > maxLabelBytes:
 		return "", fmt.Errorf("label longer than %d octets", maxLabelBytes)
 	case label[0] == '-' || label[len(label)-1] == '-':
@@ -75,13 +77,13 @@ func asciiLabel(label string) (string, error) {
 		if 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '_' {
 			continue
 		}
-		return "", fmt.Errorf("%q in a name", c)
+		return "", fmt.Errorf("%q cannot stand in a domain name", c)
 	}
 	return label, nil
 }
 
-// within reports whether name is domain or below it. Both are in asciiName's form.
-func within(name, domain string) bool {
+// Within reports whether name is domain or below it. Both are in DomainName's form.
+func Within(name, domain string) bool {
 	rest, ok := strings.CutSuffix(name, domain)
 	return ok && (rest == "" || strings.HasSuffix(rest, "."))
 }

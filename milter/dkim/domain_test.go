@@ -44,9 +44,9 @@ func TestASCIIName(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := asciiName(tt.in)
+			got, err := DomainName(tt.in)
 			if got != tt.want || (err == nil) != (tt.want != "") {
-				t.Errorf("asciiName(%s) = %q, %v; want %q", excerpt(tt.in), got, err, tt.want)
+				t.Errorf("DomainName(%s) = %q, %v; want %q", excerpt(tt.in), got, err, tt.want)
 			}
 		})
 	}
@@ -66,8 +66,8 @@ func TestWithin(t *testing.T) {
 		{"com", "example.com", false},
 	}
 	for _, tt := range tests {
-		if got := within(tt.name, tt.domain); got != tt.want {
-			t.Errorf("within(%q, %q) = %v", tt.name, tt.domain, got)
+		if got := Within(tt.name, tt.domain); got != tt.want {
+			t.Errorf("Within(%q, %q) = %v", tt.name, tt.domain, got)
 		}
 	}
 }

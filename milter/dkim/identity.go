@@ -10,11 +10,11 @@ const maxAUID = 900
 
 // setIdentity checks d=, s= and i= (RFC 6376 §3.5, RFC 8616 §3).
 func (s *Signer) setIdentity() error {
-	domain, err := asciiName(s.o.Domain)
+	domain, err := DomainName(s.o.Domain)
 	if err != nil {
 		return fmt.Errorf("signing domain (d=) is no domain name: %w", err)
 	}
-	selector, err := asciiName(s.o.Selector)
+	selector, err := DomainName(s.o.Selector)
 	if err != nil {
 		return fmt.Errorf("selector (s=) is no name: %w", err)
 	}
@@ -47,11 +47,11 @@ func writtenAUID(auid, domain string) (string, error) {
 		return "", fmt.Errorf("%s has no @", excerpt(auid))
 	}
 	local, host := auid[:at], auid[at+1:]
-	name, err := asciiName(host)
+	name, err := DomainName(host)
 	if err != nil {
 		return "", err
 	}
-	if !within(name, domain) {
+	if !Within(name, domain) {
 		return "", fmt.Errorf("%s is neither in nor below the signing domain %q", excerpt(auid), domain)
 	}
 	for i := 0; i < len(local); i++ {

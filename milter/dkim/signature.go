@@ -76,13 +76,13 @@ func parseSignature(value string) (*signature, error) {
 // identify notes what names the signature, whatever else is wrong with it.
 func (s *signature) identify(tags tagList) {
 	if d, ok := tags.get("d"); ok {
-		if _, err := asciiName(d); err == nil {
+		if _, err := DomainName(d); err == nil {
 			s.Domain = d
 			s.AUID = "@" + d
 		}
 	}
 	if sel, ok := tags.get("s"); ok {
-		if _, err := asciiName(sel); err == nil {
+		if _, err := DomainName(sel); err == nil {
 			s.Selector = sel
 		}
 	}
@@ -136,12 +136,12 @@ func (s *signature) parseQueryMethod(tags tagList) error {
 // parseNames reads d=, s= and i= and makes the name of the key record of them.
 func (s *signature) parseNames(tags tagList) error {
 	d, _ := tags.get("d")
-	domain, err := asciiName(d)
+	domain, err := DomainName(d)
 	if err != nil {
 		return fmt.Errorf("%w: d=: %w", ErrSyntax, err)
 	}
 	sel, _ := tags.get("s")
-	selector, err := asciiName(sel)
+	selector, err := DomainName(sel)
 	if err != nil {
 		return fmt.Errorf("%w: s=: %w", ErrSyntax, err)
 	}
@@ -161,12 +161,12 @@ func (s *signature) parseNames(tags tagList) error {
 	if at < 0 {
 		return fmt.Errorf("%w: i=%s without @", ErrSyntax, excerpt(auid))
 	}
-	host, err := asciiName(auid[at+1:])
+	host, err := DomainName(auid[at+1:])
 	if err != nil {
 		return fmt.Errorf("%w: i=: %w", ErrSyntax, err)
 	}
 	s.AUID = auid
-	if !within(host, domain) {
+	if !Within(host, domain) {
 		return fmt.Errorf("%w: i=%s is not d=%s or below it", ErrDomainMismatch, excerpt(auid), excerpt(d))
 	}
 	s.subdomain = host != domain

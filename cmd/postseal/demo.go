@@ -1,0 +1,213 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/postseal/postseal/keys"
+	"github.com/postseal/postseal/milter/resolver"
+	"github.com/spf13/cobra"
+)
+
+const (
+	demoDomain   = "example.com"
+	demoSelector = "demo"
+)
+
+func newDemo() *cobra.Command {
+	var postfix bool
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Sign a message and verify it, on this machine alone",
+		Long: `Show postseal at work without touching the machine's mail: make a key, start the
+daemon from a configuration file on a loopback port, with a small name server of
+its own, hand it a message as Postfix would, hand the signed message back as a
+stranger would, and then a copy that was changed on the way.
+
+With --postfix the mail goes through a private Postfix instance, which the command
+starts and stops (as root, with Postfix installed).`,
+		Example: "  postseal demo\n  postseal demo --postfix",
+		Args:    usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			d, err := startDemo(cmd)
+			if err != nil {
+				return err
+			}
+			if postfix {
+				err = d.throughPostfix(cmd.Context())
+			} else {
+				err = d.asPostfix()
+			}
+			return d.end(err)
+		},
+	}
+	cmd.Flags().BoolVar(&postfix, "postfix", false, "send the mail through a private Postfix instance")
+	return cmd
+}
+
+// demonstration is a running daemon with its folder, its key and its DNS.
+type demonstration struct {
+	out     io.Writer
+	log     *lockedBuffer
+	dir     string
+	address string
+	dns     *resolver.Server
+	queued  int // messages so far
+	stop    func() error
+}
+
+// startDemo makes a key, a configuration and a name server, and starts the
+// daemon as serve does.
+func startDemo(cmd *cobra.Command) (d *demonstration, err error) {
+	d = &demonstration{out: cmd.OutOrStdout(), log: new(lockedBuffer), stop: func() error { return nil }}
+	if d.dir, err = os.MkdirTemp("", "postseal-demo-"); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = d.end(err)
+		}
+	}()
+	d.say("1. A key for %s, selector %s", demoDomain, demoSelector)
+	key, err := keys.Generate("rsa", 2048)
+	if err != nil {
+		return nil, err
+	}
+	if err = keys.WritePrivate(filepath.Join(d.dir, "demo.private"), key); err != nil {
+		return nil, err
+	}
+	record, err := d.publish(key.Public())
+	if err != nil {
+		return nil, err
+	}
+	d.show("DNS record "+demoSelector+"._domainkey."+demoDomain, record)
+	path, err := d.configure()
+	if err != nil {
+		return nil, err
+	}
+	cmd.SetErr(d.log)
+	daemon, err := newDaemon(cmd, path, dnsFlags{})
+	if err != nil {
+		return nil, err
+	}
+	d.stop = background(context.Background(), daemon)
+	return d, nil
+}
+
+// publish starts the name server with the key's record.
+func (d *demonstration) publish(pub crypto.PublicKey) (record string, err error) {
+	record = keys.RecordText(pub)
+	zone := resolver.NewRecords(map[string][]string{demoSelector + "._domainkey." + demoDomain: {record}})
+	d.dns, err = resolver.Serve("127.0.0.1:0", zone.Answer)
+	return record, err
+}
+
+// configure writes the tables and the configuration.
+func (d *demonstration) configure() (path string, err error) {
+	port, err := freePort()
+	if err != nil {
+		return "", err
+	}
+	d.address = fmt.Sprintf("127.0.0.1:%d", port)
+	files := map[string]string{
+		"signing.table": "*@" + demoDomain + " demo\n",
+		"key.table":     "demo " + demoDomain + ":" + demoSelector + ":" + filepath.Join(d.dir, "demo.private") + "\n",
+		"postseal.toml": fmt.Sprintf(`socket            = "inet:%d@127.0.0.1"
+runtime_directory = %q
+key_table         = "file:key.table"
+signing_table     = "refile:signing.table"
+internal_hosts    = ["127.0.0.1", "::1"]
+authserv_id       = "mx.%s"
+nameservers       = [%q]
+require_safe_keys = false   # the demonstration's key lies below a folder that all may write to
+`, port, filepath.Join(d.dir, "run"), demoDomain, d.dns.Addr()),
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(d.dir, name), []byte(text), 0o600); err != nil {
+			return "", err
+		}
+	}
+	path = filepath.Join(d.dir, "postseal.toml")
+	d.say("2. The daemon, from %s", path)
+	d.show("", files["postseal.toml"])
+	return path, nil
+}
+
+// freePort finds a TCP port that nobody listens on.
+func freePort() (int, error) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// end stops everything, shows the daemon's lines about the messages and removes
+// the folder. It returns err, or the first error of its own.
+func (d *demonstration) end(err error) error {
+	if e := d.stop(); err == nil {
+		err = e
+	}
+	if d.dns != nil {
+		if e := d.dns.Close(); err == nil {
+			err = e
+		}
+	}
+	var lines []string
+	for line := range strings.Lines(d.log.String()) {
+		if strings.Contains(line, "msg=message ") || err != nil {
+			lines = append(lines, line)
+		}
+	}
+	if len(lines) > 0 {
+		d.say("What the daemon logged")
+		d.show("", strings.Join(lines, "\n"))
+	}
+	if e := os.RemoveAll(d.dir); err == nil {
+		err = e
+	}
+	return err
+}
+
+func (d *demonstration) say(format string, args ...any) {
+	fmt.Fprintf(d.out, "\n"+format+"\n", args...)
+}
+
+// show prints text indented, below a title if there is one.
+func (d *demonstration) show(title, text string) {
+	if title != "" {
+		fmt.Fprintf(d.out, "   %s\n", title)
+	}
+	for line := range strings.Lines(strings.TrimSpace(strings.ReplaceAll(text, "\r\n", "\n"))) {
+		if strings.TrimSpace(line) != "" {
+			fmt.Fprintf(d.out, "   | %s\n", strings.TrimRight(line, "\r\n"))
+		}
+	}
+}
+
+// lockedBuffer takes the daemon's log from many goroutines.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/postseal/postseal/keys"
+	"github.com/postseal/postseal/milter"
+	"github.com/postseal/postseal/milter/dkim"
+	"github.com/postseal/postseal/milter/mailbox"
+	"github.com/spf13/cobra"
+)
+
+// explanation is what explain prints with --json.
+type explanation struct {
+	Decision milter.Verdict  `json:"decision"`
+	Reasons  []milter.Reason `json:"reasons"`
+	Words    []string        `json:"words"`
+	Keys     []explainedKey  `json:"keys,omitempty"`
+}
+
+type explainedKey struct {
+	Name      string `json:"name"`
+	Row       string `json:"row"`
+	Domain    string `json:"domain"`
+	Selector  string `json:"selector"`
+	AUID      string `json:"auid,omitempty"`
+	Algorithm string `json:"algorithm,omitempty"`
+	Bits      int    `json:"bits,omitempty"`
+	// Error says why the key cannot sign.
+	Error string `json:"error,omitempty"`
+}
+
+func newExplain() *cobra.Command {
+	var path, client, host, login, mailFrom string
+	var recipients, macros []string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "explain FROM",
+		Short: "Say whether mail from an address would be signed, with which keys, and why",
+		Long: `Say what the daemon would do with mail whose From is FROM: which keys would sign
+it, or why none would. The daemon's own code decides, with the configuration as it
+stands in the files now.
+
+Without --client the mail comes from this machine, as with sendmail(1).`,
+		Example: `  postseal explain user@example.com
+  postseal explain user@example.com --client 192.0.2.7
+  postseal explain user@example.com --client 192.0.2.7 --login user@example.com`,
+		Args: usageArgs(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f := milter.Facts{Host: host, MailFrom: args[0], Recipients: recipients}
+			if _, err := mailbox.Parse(args[0]); err != nil {
+				return exitError{exitUsage, fmt.Errorf("FROM: %w; give an address such as user@example.com", err)}
+			}
+			f.Fields = []dkim.Field{{Name: "From", Value: " " + args[0]}}
+			if cmd.Flags().Changed("mail-from") {
+				f.MailFrom = mailFrom
+			}
+			if client != "" {
+				addr, err := netip.ParseAddr(client)
+				if err != nil {
+					return exitError{exitUsage, fmt.Errorf("--client: %w", err)}
+				}
+				f.Addr = addr.Unmap()
+			}
+			known := map[string]string{}
+			if login != "" {
+				known["auth_type"], known["auth_authen"] = "PLAIN", login
+			}
+			for _, m := range macros {
+				name, value, _ := strings.Cut(m, "=")
+				known[strings.Trim(name, "{}")] = value
+			}
+			f.Macro = func(name string) (string, bool) { v, ok := known[name]; return v, ok }
+
+			cfg, s, err := loadSnapshot(path, cmd.ErrOrStderr(), noDNS{})
+			if err != nil {
+				return err
+			}
+			f.Mode = cfg.Mode
+			e := explain(s.Decide(f))
+			if asJSON {
+				return printJSON(cmd, e)
+			}
+			printExplanation(cmd, e)
+			return nil
+		},
+	}
+	addConfig(cmd, &path)
+	addJSON(cmd, &asJSON)
+	fl := cmd.Flags()
+	fl.StringVar(&client, "client", "", "the client's `address` (default: local submission)")
+	fl.StringVar(&host, "host", "localhost", "the client's `name`, as the MTA reports it")
+	fl.StringVar(&login, "login", "", "the client is authenticated as this `user`")
+	fl.StringVar(&mailFrom, "mail-from", "", "the envelope sender `address` (default: FROM)")
+	fl.StringArrayVar(&recipients, "rcpt", nil, "an envelope recipient's `address`; may be repeated")
+	fl.StringArrayVar(&macros, "macro", nil, "a milter macro, `NAME=VALUE`; may be repeated")
+	return cmd
+}
+
+// explain tries the keys of a decision.
+func explain(d milter.Decision) explanation {
+	e := explanation{Decision: d.Verdict, Reasons: d.Reasons}
+	for _, r := range d.Reasons {
+		e.Words = append(e.Words, r.String())
+	}
+	for _, r := range d.Requests {
+		k := explainedKey{Name: r.KeyName, Row: r.Row, Domain: r.Domain, Selector: r.Selector, AUID: r.AUID}
+		if key, err := r.Signer(); err != nil {
+			k.Error = err.Error()
+		} else if a, bits, err := dkim.AlgorithmOf(key.Public()); err == nil {
+			k.Algorithm, k.Bits = string(a), bits
+		}
+		e.Keys = append(e.Keys, k)
+	}
+	return e
+}
+
+func printExplanation(cmd *cobra.Command, e explanation) {
+	out := cmd.OutOrStdout()
+	fmt.Fprintf(out, "decision: %s\n", e.Decision)
+	for _, w := range e.Words {
+		fmt.Fprintf(out, "  because %s\n", w)
+	}
+	for _, k := range e.Keys {
+		fmt.Fprintf(out, "key %q: d=%s s=%s", k.Name, k.Domain, k.Selector)
+		if k.AUID != "" {
+			fmt.Fprintf(out, " i=%s", k.AUID)
+		}
+		if k.Error != "" {
+			fmt.Fprintf(out, "\n  CANNOT SIGN, so the mail would be deferred (on_internal_error): %s\n", k.Error)
+			continue
+		}
+		fmt.Fprintf(out, " a=%s (%d bits)\n", k.Algorithm, k.Bits)
+	}
+}
+
+// keyWords shows a key on one line.
+func keyWords(k keys.KeyInfo) string {
+	return fmt.Sprintf("%s: d=%s s=%s %s", k.Name, k.Domain, k.Selector, k.Path)
+}
+
+// noDNS is for commands that ask nobody: explain decides without DNS.
+type noDNS struct{ dkim.Resolver }

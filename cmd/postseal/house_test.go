@@ -1,0 +1,118 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// module is where our own packages begin.
+const module = "github.com/postseal/postseal"
+
+// room is what `go list -json` says of a package.
+type room struct {
+	ImportPath, Doc string
+	Imports, Deps   []string
+	GoFiles         []string
+}
+
+// name is the room's path within the project.
+func (r room) name() string { return strings.TrimPrefix(r.ImportPath, module+"/") }
+
+// own are the rooms that it is built from, directly or not.
+func (r room) own() []string {
+	var names []string
+	for _, d := range r.Deps {
+		if n, ok := strings.CutPrefix(d, module+"/"); ok {
+			names = append(names, n)
+		}
+	}
+	return names
+}
+
+func rooms(t *testing.T) []room {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Doc,Imports,Deps,GoFiles", module+"/...")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var list []room
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var r room
+		if err := d.Decode(&r); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, r)
+	}
+	if len(list) < 10 {
+		t.Fatalf("%d packages found", len(list))
+	}
+	return list
+}
+
+// The rooms of the house stand in one order, so that the engine can be read,
+// tested and used without the daemon around it.
+func TestHouse(t *testing.T) {
+	allowed := map[string][]string{ // own rooms that a room may be built from
+		"milter/wire":     {},
+		"milter/dkim":     {},
+		"milter/authres":  {},
+		"milter/mailbox":  {},
+		"milter/resolver": {},
+		"config/dataset":  {},
+		"config/postfix":  {},
+		"config":          {"config/dataset"},
+		"milter/hosts":    {"config/dataset"},
+		"milter/proof":    {"milter/dkim"},
+		"keys":            {"config/dataset", "milter/dkim"},
+		"keys/published":  {"keys", "config/dataset", "milter/dkim", "milter/resolver"},
+	}
+	opensNothing := []string{"milter/wire", "milter/dkim", "milter/authres", "milter/mailbox"}
+	seen := map[string]bool{}
+	for _, r := range rooms(t) {
+		seen[r.name()] = true
+		if len(r.GoFiles) > 0 && r.Doc == "" {
+			t.Errorf("%s has no doc comment", r.name())
+		}
+		may, limited := allowed[r.name()]
+		for _, d := range r.own() {
+			if strings.HasPrefix(d, "cmd/") {
+				t.Errorf("%s imports %s: nothing imports a command", r.name(), d)
+			}
+			if limited && !slices.Contains(may, d) {
+				t.Errorf("%s is built from %s", r.name(), d)
+			}
+		}
+		if !limited && !strings.HasPrefix(r.name(), "cmd/") && r.name() != "milter" {
+			t.Errorf("%s has no place in the house: name what it may be built from", r.name())
+		}
+		if slices.Contains(opensNothing, r.name()) {
+			for _, i := range r.Imports {
+				if i == "log" || i == "log/slog" || i == "os/exec" || i == "net/http" ||
+					(i == "net" || i == "os") && r.name() != "milter/wire" {
+					t.Errorf("%s imports %s", r.name(), i)
+				}
+			}
+		}
+		if strings.HasPrefix(r.name(), "config") && r.name() != "config/postfix" && slices.Contains(r.Imports, "net") {
+			t.Errorf("%s imports net: the configuration opens no socket", r.name())
+		}
+		for _, i := range r.Imports {
+			if strings.HasPrefix(i, "github.com/emersion/go-msgauth") && r.name() != "milter/proof" {
+				t.Errorf("%s imports %s: the second opinion has one place", r.name(), i)
+			}
+		}
+	}
+	for name := range allowed {
+		if !seen[name] {
+			t.Errorf("the room %s is gone: take it off the list", name)
+		}
+	}
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"time"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"github.com/postseal/postseal/config"
+	"github.com/postseal/postseal/milter/dkim"
+	"github.com/postseal/postseal/milter/resolver"
+	"github.com/spf13/cobra"
+)
+
+// configPath is where the daemon looks for its configuration by default.
+const configPath = "/etc/postseal/postseal.toml"
+
+// addConfig adds -c.
+func addConfig(cmd *cobra.Command, path *string) {
+	cmd.Flags().StringVarP(path, "config", "c", configPath, "configuration `file`")
+}
+
+// loadConfig reads the configuration; its error has the exit code for it.
+func loadConfig(path string) (*config.Config, error) {
+	cfg, err := config.Load(path)
+	if err != nil {
+		return nil, exitError{exitConfig, err}
+	}
+	return cfg, nil
+}
+
+// dnsFlags say where TXT records come from.
+type dnsFlags struct {
+	nameservers []string
+	records     string
+}
+
+func (f *dnsFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringSliceVar(&f.nameservers, "nameserver", nil, "ask this name server, `ADDRESS[:PORT]` (default: those of /etc/resolv.conf)")
+	cmd.Flags().StringVar(&f.records, "records", "", "answer from this `file` of lines \"name value\" in place of DNS")
+}
+
+// set reports whether a flag was given.
+func (f *dnsFlags) set() bool { return f.records != "" || len(f.nameservers) > 0 }
+
+// resolver makes what the flags say: the records of a file, or a client.
+func (f *dnsFlags) resolver(timeout time.Duration) (dkim.Resolver, error) {
+	if f.records == "" {
+		return resolver.New(resolver.Options{Nameservers: f.nameservers, Timeout: timeout})
+	}
+	file, err := os.Open(f.records)
+	if err != nil {
+		return nil, exitError{exitNoInput, err}
+	}
+	defer file.Close()
+	records, err := resolver.ParseRecords(file)
+	if err != nil {
+		return nil, exitError{exitConfig, fmt.Errorf("%s: %w", f.records, err)}
+	}
+	return records, nil
+}
+
+// addJSON adds --json.
+func addJSON(cmd *cobra.Command, on *bool) {
+	cmd.Flags().BoolVar(on, "json", false, "print JSON")
+}
+
+// printJSON prints v, indented, on standard output. Text from mail cannot steer
+// a terminal with it: what is not printable is escaped.
+func printJSON(cmd *cobra.Command, v any) error {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	_, err := cmd.OutOrStdout().Write(escapeControls(b.Bytes()))
+	return err
+}
+
+// escapeControls escapes in JSON what encoding/json leaves alone: DEL, the
+// controls of U+0080 to U+009F, and characters such as those that turn the
+// direction of text.
+func escapeControls(text []byte) []byte {
+	out := make([]byte, 0, len(text))
+	for _, c := range string(text) {
+		switch {
+		case c == '\n' || unicode.IsPrint(c):
+			out = utf8.AppendRune(out, c)
+		case c > 0xffff:
+			hi, lo := utf16.EncodeRune(c)
+			out = fmt.Appendf(out, `\u%04x\u%04x`, hi, lo)
+		default:
+			out = fmt.Appendf(out, `\u%04x`, c)
+		}
+	}
+	return out
+}
