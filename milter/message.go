@@ -22,6 +22,7 @@ type message struct {
 	fields     []dkim.Field
 	size       int     // bytes of the header so far
 	excess     *Reason // the limit that the header exceeds
+	forged     forged  // fields that came and claim to be ours
 
 	decision Decision
 	body     *dkim.Body
@@ -30,7 +31,8 @@ type message struct {
 	own      *dkim.Verifier     // for sign_once: our own signatures that are there already
 	cancel   context.CancelFunc // of the key look-ups
 
-	outcome outcome
+	outcome  outcome
+	disposed bool // the outcome stands since the end of the header
 }
 
 func newMessage(s *session, mailFrom string) *message {
@@ -44,8 +46,13 @@ func (m *message) end() {
 	}
 }
 
-// addField keeps a header field, up to the limits of the configuration.
+// addField keeps a header field, up to the limits of the configuration. What
+// exceeds them is looked at for forged results alone.
 func (m *message) addField(name, value string) {
+	f := dkim.Field{Name: name, Value: value}
+	if f.Is("Authentication-Results") {
+		m.noteResults(value)
+	}
 	m.size += len(name) + len(value) + len(":\r\n")
 	cfg := m.snapshot.cfg
 	switch {
@@ -58,39 +65,55 @@ func (m *message) addField(name, value string) {
 		r := because(ReasonHeaderFields, strconv.Itoa(cfg.MaximumHeaderFields))
 		m.excess = &r
 	default:
-		m.fields = append(m.fields, dkim.Field{Name: name, Value: value})
+		m.fields = append(m.fields, f)
 	}
 }
 
 // endOfHeader decides what is done with the message and sets it going.
 func (m *message) endOfHeader() reply {
+	m.outcome.began = time.Now()
 	m.body = dkim.NewBody()
-	if m.excess != nil {
-		m.decision = Decision{Verdict: Pass, Reasons: []Reason{*m.excess}, Warn: true}
-		return m.dispose(disposition{m.snapshot.cfg.OnSecurity, "7.0", "message exceeds a limit of this filter"})
-	}
 	s := m.session
+	mode := m.snapshot.mode(s.socket)
+	if m.excess != nil {
+		return m.exceeded(mode)
+	}
 	m.decision = m.snapshot.Decide(Facts{
 		Host: s.host, Addr: s.addr, Macro: s.macros.Get, MailFrom: m.mailFrom, Recipients: m.recipients,
-		Fields: m.fields, Mode: m.snapshot.mode(s.socket),
+		Fields: m.fields, Mode: mode,
 	})
 	switch m.decision.Verdict {
 	case Sign:
 		return m.beginSigning()
 	case Verify:
 		m.beginVerifying()
+		return goOn()
 	case BadFrom:
 		why := m.decision.Reasons[len(m.decision.Reasons)-1]
-		m.outcome.badFrom(why)
-		if d := (disposition{m.snapshot.cfg.OnBadFrom, "7.0", why.String()}); d.action != config.Accept {
-			return m.dispose(d)
+		if mode.Verify {
+			m.outcome.unverifiable(why)
 		}
+		return m.dispose(disposition{m.snapshot.cfg.OnBadFrom, "7.0", why.String()})
 	case Refuse:
 		return m.dispose(disposition{m.snapshot.cfg.OnInternalError, "7.0", "DKIM signing is not possible for now"})
-	case Pass:
-		return m.last(wire.Accept())
 	}
-	return goOn()
+	return m.dispose(disposition{}) // Pass
+}
+
+// exceeded ends a message whose header is above a limit. It is read no further,
+// so where on_security accepts it, it passes unsigned and unverified. A header
+// with more forged results than it may have fields is not accepted at all.
+func (m *message) exceeded(mode config.Mode) reply {
+	_, internal := m.snapshot.internalHosts.Match(m.session.host, address(m.session.addr))
+	m.decision = Decision{Verdict: Pass, Reasons: []Reason{*m.excess}, Internal: internal, Warn: true}
+	if mode.Verify {
+		m.outcome.unverifiable(*m.excess)
+	}
+	d := disposition{m.snapshot.cfg.OnSecurity, "7.0", "message exceeds a limit of this filter"}
+	if m.forged.uncounted && (d.action == config.Accept || d.action == config.Quarantine) {
+		d.action = config.Reject
+	}
+	return m.dispose(d)
 }
 
 // bodyChunk hashes a piece of the body.
@@ -117,13 +140,13 @@ func (m *message) endOfMessage(p []byte) (reply, error) {
 	m.outcome.began = time.Now()
 	m.bodyChunk(p)
 	m.body.Close()
-	switch m.decision.Verdict {
-	case Sign:
-		return m.sign()
-	case Verify:
-		return m.judge()
-	default:
+	switch {
+	case m.disposed:
 		return m.conclude()
+	case m.decision.Verdict == Sign:
+		return m.sign()
+	default: // Verify: whatever else there is has been disposed of
+		return m.judge()
 	}
 }
 
@@ -136,16 +159,15 @@ type disposition struct {
 	text     string
 }
 
-// dispose ends the message at the end of its header. Quarantine waits for the
-// end of message, the only place where the protocol has it.
+// dispose settles what is done with the message and ends it, unless that needs
+// a change to it: changes and quarantine wait for the end of message, the only
+// place where the protocol has them.
 func (m *message) dispose(d disposition) reply {
-	m.outcome.disposition = d
-	switch d.action {
-	case config.Quarantine:
+	m.outcome.disposition, m.disposed = d, true
+	if d.action == config.Quarantine || d.action == config.Accept && (len(m.outcome.results) > 0 || m.mustClean()) {
 		return goOn()
-	default:
-		return m.last(m.replyFor(d))
 	}
+	return m.last(m.replyFor(d))
 }
 
 // replyFor is the milter reply for an action.
@@ -172,80 +194,10 @@ func (m *message) last(r wire.Reply) reply {
 	return finalReply(r)
 }
 
-// removeForged deletes the Authentication-Results fields that claim to be
-// ours, and the old signatures where told. The highest index goes first: the
-// MTA counts again after each (CVE-2022-48521).
-func (m *message) removeForged() error {
-	cfg := m.snapshot.cfg
-	if m.decision.Verdict == Sign && cfg.RemoveOldSignatures {
-		if err := m.remove("DKIM-Signature", func(string) bool { return true }); err != nil {
-			return err
-		}
-	}
-	// Mail of our own hosts may carry results of ours from the way in.
-	if cfg.KeepAuthResults || m.decision.Verdict == Sign && m.decision.Internal {
-		return nil
-	}
-	ids := append([]string{m.authservID()}, m.snapshot.removeARFrom...)
-	return m.remove("Authentication-Results", func(value string) bool {
-		if !authres.ClaimsAny(value, ids) {
-			return false
-		}
-		if cfg.RemoveARAll {
-			return true
-		}
-		h, err := authres.Parse(value)
-		return err != nil || hasMethod(h, "dkim")
-	})
-}
-
-func hasMethod(h authres.Header, method string) bool {
-	for _, r := range h.Results {
-		if r.Method == method {
-			return true
-		}
-	}
-	return false
-}
-
-// remove deletes the fields called name whose value matches, from the last up.
-func (m *message) remove(name string, matches func(value string) bool) error {
-	var at []int // counted from 1 among the fields of this name
-	n := 0
-	for _, f := range m.fields {
-		if f.Is(name) {
-			n++
-			if matches(f.Value) {
-				at = append(at, n)
-			}
-		}
-	}
-	for i := len(at) - 1; i >= 0; i-- {
-		if err := m.session.wire.ChangeHeader(at[i], name, ""); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// authservID is our name in Authentication-Results (RFC 8601 §2.5).
-func (m *message) authservID() string {
-	switch id := m.snapshot.cfg.AuthservID; id {
-	case "":
-		if j, ok := m.session.macros.Get("j"); ok && j != "" {
-			return j
-		}
-	case "HOSTNAME":
-	default:
-		return id
-	}
-	return m.session.server.hostname
-}
-
 // conclude writes what the outcome asks for and answers the end of message.
 func (m *message) conclude() (reply, error) {
 	w := m.session.wire
-	if err := m.removeForged(); err != nil {
+	if err := m.clean(); err != nil {
 		return reply{}, err
 	}
 	if len(m.outcome.results) > 0 {

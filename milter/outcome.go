@@ -3,7 +3,9 @@ package milter
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/postseal/postseal/config"
 	"github.com/postseal/postseal/keys"
@@ -25,8 +27,9 @@ type outcome struct {
 	disposition disposition
 }
 
-// badFrom judges a message without a certain author.
-func (o *outcome) badFrom(why Reason) {
+// unverifiable judges a message whose signatures are not looked at: one without
+// a certain author, or with too long a header.
+func (o *outcome) unverifiable(why Reason) {
 	o.results = []authres.Result{{Method: "dkim", Value: string(dkim.PermError), Reason: why.String()}}
 }
 
@@ -39,10 +42,18 @@ func (o *outcome) judged(results []dkim.Result, author mailbox.Address, cfg *con
 		signatures[i] = r.Signature
 	}
 	short := authres.ShortSignatures(signatures)
+	unread := false
 	for i, r := range results {
-		o.results = append(o.results, dkimResult(r, short[i]))
 		o.passed = o.passed || r.Status == dkim.Pass
+		if errors.Is(r.Err, dkim.ErrTooManySignatures) {
+			if unread {
+				continue // the first stands for all: there may be thousands
+			}
+			unread = true
+		}
+		o.results = append(o.results, dkimResult(r, short[i]))
 	}
+	o.results = fitting(o.results)
 	if len(results) == 0 && cfg.AlwaysAddARHeader {
 		o.results = []authres.Result{{Method: "dkim", Value: string(dkim.None)}}
 	}
@@ -54,16 +65,16 @@ func (o *outcome) judged(results []dkim.Result, author mailbox.Address, cfg *con
 func dkimResult(r dkim.Result, short string) authres.Result {
 	a := authres.Result{Method: "dkim", Value: string(r.Status)}
 	if r.Err != nil {
-		a.Reason = r.Err.Error()
+		a.Reason = public(r.Err)
 	}
 	if r.KeyBits > 0 {
 		a.Comment = fmt.Sprintf("%d-bit key", r.KeyBits)
 	}
 	for _, p := range []authres.Property{
-		{Type: "header", Name: "d", Value: r.Domain},
-		{Type: "header", Name: "i", Value: r.AUID},
+		{Type: "header", Name: "d", Value: asciiName(r.Domain)},
+		{Type: "header", Name: "i", Value: asciiAddress(r.AUID)},
 		{Type: "header", Name: "a", Value: string(r.Algorithm)},
-		{Type: "header", Name: "s", Value: r.Selector},
+		{Type: "header", Name: "s", Value: asciiName(r.Selector)},
 		{Type: "header", Name: "b", Value: short},
 	} {
 		if p.Value != "" {
@@ -73,13 +84,81 @@ func dkimResult(r dkim.Result, short string) authres.Result {
 	return a
 }
 
+// maxResults bounds our Authentication-Results in octets: half of what a milter
+// can send in one field.
+const maxResults = 32 << 10
+
+// fitting leaves out results that would make the field too long, those that
+// pass last of all.
+func fitting(results []authres.Result) []authres.Result {
+	left := maxResults
+	fits := map[int]bool{}
+	for _, passes := range []bool{true, false} {
+		for i, r := range results {
+			if passes != (r.Value == string(dkim.Pass)) {
+				continue
+			}
+			if n := len(authres.Header{Results: []authres.Result{r}}.String()); n <= left {
+				left -= n
+				fits[i] = true
+			}
+		}
+	}
+	var list []authres.Result
+	for i, r := range results {
+		if fits[i] {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+// asciiName writes a domain name or selector with A-labels, in which it stands
+// in every message and compares with what DNS was asked: the MTA does not say
+// whether a message may have UTF-8 in its header (RFC 8601 §2.2, RFC 8616 §3).
+func asciiName(s string) string {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			if ascii, err := dkim.DomainName(s); err == nil {
+				return ascii
+			}
+			break
+		}
+	}
+	return s
+}
+
+// asciiAddress writes an identity (i=) in ASCII. A local part in UTF-8 keeps the
+// encoding that it can have in the signature (RFC 6376 §2.11).
+func asciiAddress(s string) string {
+	at := strings.LastIndexByte(s, '@')
+	if at < 0 {
+		return s
+	}
+	local, domain := s[:at], asciiName(s[at+1:])
+	if !strings.ContainsFunc(local, func(r rune) bool { return r >= utf8.RuneSelf }) {
+		return local + "@" + domain
+	}
+	var b strings.Builder
+	for i := range len(local) {
+		if c := local[i]; c >= utf8.RuneSelf || c == '=' {
+			fmt.Fprintf(&b, "=%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String() + "@" + domain
+}
+
 // dispositionFor chooses the action. One passing signature makes the message
 // good. Without one, trouble that may pass comes first, since the answer may
 // turn out well later; then what is wrong with a signature; then a key that is
-// not there.
+// not there. A domain that tests DKIM (t=y) is treated as if it did not sign
+// (RFC 6376 §3.6.1). An aligned pass that may still come defers what would be
+// rejected without one.
 func dispositionFor(results []dkim.Result, author mailbox.Address, cfg *config.Config) disposition {
 	var temporary, bad, noKey *dkim.Result
-	passed, aligned, onTrial := false, false, true
+	passed, aligned, alignedLater, onTrial := false, false, false, true
 	for i := range results {
 		r := &results[i]
 		switch {
@@ -89,6 +168,7 @@ func dispositionFor(results []dkim.Result, author mailbox.Address, cfg *config.C
 			continue
 		case r.Status == dkim.TempError:
 			temporary = first(temporary, r)
+			alignedLater = alignedLater || Aligned(r.Domain, author.Domain)
 		case r.Status == dkim.Neutral: // left out of account
 			continue
 		case errors.Is(r.Err, dkim.ErrNoKey):
@@ -103,11 +183,8 @@ func dispositionFor(results []dkim.Result, author mailbox.Address, cfg *config.C
 	case passed:
 	case temporary != nil:
 		d = disposition{cfg.OnDNSError, "7.5", "DKIM key retrieval failed" + what(temporary)}
-	case bad != nil:
+	case bad != nil && !onTrial:
 		d = disposition{cfg.OnBadSignature, "7.0", "bad DKIM signature data" + what(bad)}
-		if onTrial && d.action == config.Reject {
-			d.action = config.Accept // t=y: RFC 6376 §3.6.1
-		}
 	case noKey != nil:
 		d = disposition{cfg.OnKeyNotFound, "7.0", "DKIM key not found" + what(noKey)}
 	case !cfg.AlwaysAddARHeader:
@@ -115,6 +192,9 @@ func dispositionFor(results []dkim.Result, author mailbox.Address, cfg *config.C
 	}
 	if d.action == config.Accept && !aligned && cfg.OnNoAlignedPass != config.Accept {
 		d = disposition{cfg.OnNoAlignedPass, "7.22", "no valid DKIM signature of the author's domain " + author.Domain}
+		if alignedLater && d.action == config.Reject {
+			d.action, d.enhanced, d.text = config.Tempfail, "7.5", "DKIM key retrieval failed"+what(temporary)
+		}
 	}
 	return d
 }
@@ -129,9 +209,18 @@ func first(a, b *dkim.Result) *dkim.Result {
 // what names a signature and its trouble for the SMTP peer.
 func what(r *dkim.Result) string {
 	if r.Domain == "" {
-		return fmt.Sprintf(" (%v)", r.Err)
+		return " (" + public(r.Err) + ")"
 	}
-	return fmt.Sprintf(" (d=%s: %v)", r.Domain, r.Err)
+	return fmt.Sprintf(" (d=%s: %s)", asciiName(r.Domain), public(r.Err))
+}
+
+// public is what others may read of an error: not whom we ask for keys and what
+// went wrong there, which is for the log alone.
+func public(err error) string {
+	if errors.Is(err, dkim.ErrKeyUnavailable) {
+		return dkim.ErrKeyUnavailable.Error()
+	}
+	return err.Error()
 }
 
 // Aligned reports whether a signing domain is the author's domain, or a parent

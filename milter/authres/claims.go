@@ -84,7 +84,8 @@ type target struct {
 	below bool   // began with a dot: any host below is meant
 }
 
-// wanted reads an id as the configuration has it and as String would write it.
+// wanted reads an id as the configuration has it and, but for what is not ASCII,
+// as String would write it.
 func wanted(id string) target {
 	var b strings.Builder
 	for _, r := range id {

@@ -14,12 +14,13 @@ const lineWidth = 78
 // the end. Lines stay within 78 octets where a blank permits and within 998
 // always; for the first line the field's name is counted in.
 //
-// Whatever the strings hold, the value is well-formed. Values are quoted where
-// the grammar asks for it. In values and comments TAB, CR and LF become a
-// blank, other control characters and octets that are no UTF-8 become "?", and
-// more than MaxValue octets are cut off. Keywords are written in lower case
-// with "-" for every other character; a result without method or result word
-// and a property without type or name is left out.
+// Whatever the strings hold, the value is well-formed, and it is ASCII, so that
+// it may stand in every message and not only in those of RFC 6532: give domains
+// with A-labels. Values are quoted where the grammar asks for it. In values and
+// comments TAB, CR and LF become a blank, other control characters and what is
+// not ASCII become "?", and more than MaxValue octets are cut off. Keywords are
+// written in lower case with "-" for every other character; a result without
+// method or result word and a property without type or name is left out.
 func (h Header) String() string {
 	w := writer{column: len("Authentication-Results:")}
 	head := quotable("", h.AuthservID)
@@ -140,9 +141,12 @@ func hasEmptyLabel(s string) bool {
 func escape(s, special string) string {
 	var b strings.Builder
 	for _, r := range s {
-		r = clean(r)
-		size := utf8.RuneLen(r)
-		escaped := strings.ContainsRune(special, r)
+		c := byte('?')
+		if r = clean(r); r < utf8.RuneSelf {
+			c = byte(r)
+		}
+		size := 1
+		escaped := strings.IndexByte(special, c) >= 0
 		if escaped {
 			size++
 		}
@@ -152,7 +156,7 @@ func escape(s, special string) string {
 		if escaped {
 			b.WriteByte('\\')
 		}
-		b.WriteRune(r)
+		b.WriteByte(c)
 	}
 	return b.String()
 }

@@ -44,7 +44,7 @@ func TestString(t *testing.T) {
 		{"line ends and controls", Header{AuthservID: "mx", Results: one(Property{"header", "i", "a\r\nBcc: x\x00\x7f\u0085"})},
 			" mx;\r\n\tdkim=pass header.i=\"a  Bcc: x???\""},
 		{"8-bit", Header{AuthservID: "mx", Results: one(Property{"header", "d", "bücher.example"}, Property{"header", "i", "@b\xfc"})},
-			" mx;\r\n\tdkim=pass header.d=\"bücher.example\" header.i=\"@b?\""},
+			" mx;\r\n\tdkim=pass header.d=\"b?cher.example\" header.i=\"@b?\""},
 		{"keywords are mended", Header{AuthservID: "mx", Results: []Result{{Method: "DKIM;x", Value: "Pass -", Properties: []Property{
 			{"header", "", "x"}, {"", "d", "x"}, {"Header", "D=", "x"}}}}}, " mx;\r\n\tdkim-x=pass header.d=x"},
 		{"nothing but unusable results", Header{AuthservID: "mx", Results: []Result{{Method: "dkim"}, {Value: "pass"}, {Method: "-", Value: "x"}}}, " mx; none"},
