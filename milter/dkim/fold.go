@@ -1,6 +1,9 @@
 package dkim
 
-import "encoding/base64"
+import (
+	"encoding/base64"
+	"strings"
+)
 
 // maxLine is the longest line of a DKIM-Signature field in octets, without its
 // CRLF, unless a single word is longer (RFC 5322 §2.1.1 says 78).
@@ -55,10 +58,7 @@ func (w *folder) list(name string, items []string) {
 // quoted continues with s in dkim-quoted-printable (RFC 6376 §2.11), where
 // white space, and so a fold, may stand between any two octets.
 func (w *folder) quoted(s string) {
-	var octet [3]byte
-	for i := 0; i < len(s); i++ {
-		w.word(string(appendQuoted(octet[:0], s[i])))
-	}
+	quoteOctets(s, w.word)
 }
 
 // base64 continues with octets in base64, where a fold may stand anywhere.
@@ -85,19 +85,39 @@ func (w *folder) add(s string) {
 
 // quotedPrintable returns s in dkim-quoted-printable without any fold.
 func quotedPrintable(s string) string {
-	b := make([]byte, 0, len(s))
-	for i := 0; i < len(s); i++ {
-		b = appendQuoted(b, s[i])
-	}
-	return string(b)
+	var b strings.Builder
+	quoteOctets(s, func(octet string) { b.WriteString(octet) })
+	return b.String()
 }
 
-// appendQuoted appends one octet in dkim-quoted-printable (RFC 6376 §2.11).
-// "|" divides the fields in z= (RFC 6376 §3.5), so it is encoded everywhere.
-func appendQuoted(dst []byte, c byte) []byte {
-	if c > ' ' && c < 0x7f && c != ';' && c != '=' && c != '|' {
-		return append(dst, c)
+// quoteOctets passes each octet of s to emit in dkim-quoted-printable (RFC 6376
+// §2.11).
+//
+// "b" is encoded before an encoded octet: verifiers that look for the tag b=
+// by its letters find it in "club=20news" too, and at the beginning of a line
+// even careful ones do.
+func quoteOctets(s string, emit func(octet string)) {
+	for i := 0; i < len(s); {
+		end, plain := i+1, isPlainOctet(s[i])
+		if s[i] == 'b' {
+			for end < len(s) && s[end] == 'b' {
+				end++
+			}
+			plain = end == len(s) || isPlainOctet(s[end])
+		}
+		for ; i < end; i++ {
+			if plain {
+				emit(s[i : i+1])
+			} else {
+				const hex = "0123456789ABCDEF"
+				emit(string([]byte{'=', hex[s[i]>>4], hex[s[i]&15]}))
+			}
+		}
 	}
-	const hex = "0123456789ABCDEF"
-	return append(dst, '=', hex[c>>4], hex[c&15])
+}
+
+// isPlainOctet reports whether c stands for itself in dkim-quoted-printable.
+// "|" divides the fields in z= (RFC 6376 §3.5), so it is encoded everywhere.
+func isPlainOctet(c byte) bool {
+	return c > ' ' && c < 0x7f && c != ';' && c != '=' && c != '|'
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/postseal/postseal/milter/dkim"
 	"github.com/postseal/postseal/testdata/peers"
@@ -79,58 +78,6 @@ func TestPeersAcceptOurSignatures(t *testing.T) {
 				all.Wait()
 				if t.Failed() {
 					t.Fatalf("%s; signed:\n%.3000q", c, signed)
-				}
-			}
-		})
-	}
-}
-
-// Each optional tag, and all of them at once.
-func TestPeersAcceptOurOptions(t *testing.T) {
-	keys := newKeyring(t)
-	judges := verifiers(t, keys.zone)
-	const message = headers + "X-Odd: b =c; | \xff web site\r\n\r\n" + hello
-	rows := []struct {
-		name string
-		set  func(*dkim.SignOptions)
-	}{
-		{"i= domain", func(o *dkim.SignOptions) { o.AUID = "@" + domain }},
-		{"i= subdomain", func(o *dkim.SignOptions) { o.AUID = "joe@mail." + domain }},
-		{"i= with odd local part", func(o *dkim.SignOptions) { o.AUID = "joe=x+y;z@" + domain }},
-		{"x=", func(o *dkim.SignOptions) { o.Expiration = o.Time.Add(time.Hour) }},
-		{"no t=", func(o *dkim.SignOptions) { o.Time = time.Time{} }},
-		{"l= of the whole", func(o *dkim.SignOptions) { o.BodyLimit = 1 << 30 }},
-		{"z=", func(o *dkim.SignOptions) { o.CopyFields = true }},
-		{"r=y", func(o *dkim.SignOptions) { o.RequestReports = true }},
-	}
-	all := rows
-	rows = append(rows, struct {
-		name string
-		set  func(*dkim.SignOptions)
-	}{"all at once", func(o *dkim.SignOptions) {
-		for _, r := range all {
-			if r.name != "no t=" {
-				r.set(o)
-			}
-		}
-	}})
-	for _, row := range rows {
-		t.Run(row.name, func(t *testing.T) {
-			for _, c := range canonicalizations {
-				rsaOptions, edOptions := options(t, rsaSelector, keys.rsa, c), options(t, ed25519Selector, keys.ed25519, c)
-				row.set(&rsaOptions)
-				row.set(&edOptions)
-				signed := sign(t, []byte(message), rsaOptions, edOptions)
-				for _, p := range judges {
-					expectPass(t, p, signed, "", string(dkim.RSASHA256), string(dkim.Ed25519SHA256))
-				}
-				for _, r := range verify(t, keys.zone, signed) {
-					if r.Status != dkim.Pass {
-						t.Errorf("we say %s of our own %s signature: %v", r.Status, r.Algorithm, r.Err)
-					}
-				}
-				if t.Failed() {
-					t.Fatalf("%s; signed:\n%s", c, signed)
 				}
 			}
 		})

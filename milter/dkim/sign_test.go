@@ -71,7 +71,9 @@ func TestSignTags(t *testing.T) {
 		{"everything", func(o *SignOptions) {
 			o.Header, o.Expiration, o.AUID, o.RequestReports, o.CopyFields, o.BodyLimit = Relaxed, o.Time.Add(time.Hour), "joe@example.com", true, true, 100
 		}, "", " v=1; a=ed25519-sha256; c=relaxed/simple; d=example.com; s=mail; t=1700000000; x=1700003600; i=joe@example.com; r=y; " + bh +
-			"; l=2; h=From:To:Subject:From; z=From:=20Joe=20<joe@example.com>|To:=20ann@example.net|Subject:=20a=3Bb=3Dc=7Cd=0D=0A=09and=20=00=E9; b="},
+			"; l=2; h=From:To:Subject:From; z=From:=20Joe=20<joe@example.com>|To:=20ann@example.net|Subject:=20a=3B=62=3Dc=7Cd=0D=0A=09and=20=00=E9; b="},
+		{"b before an encoded octet in i=", func(o *SignOptions) { o.AUID = "abb=b@example.com" }, "",
+			" v=1; a=ed25519-sha256; c=simple/simple; d=example.com; s=mail; t=1700000000; i=a=62=62=3Db@example.com; " + bh + "; h=From:To:Subject:From; b="},
 		{"RSA, no time", func(o *SignOptions) { o.Key, o.Time = signingRSA(), time.Time{} }, "",
 			" v=1; a=rsa-sha256; c=simple/simple; d=example.com; s=mail; " + bh + "; h=From:To:Subject:From; b="},
 		{"relaxed body, cut off", func(o *SignOptions) { o.Body, o.BodyLimit = Relaxed, 0 }, "text",
