@@ -1,7 +1,9 @@
 package published
 
 import (
+	"crypto"
 	"crypto/ed25519"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/base64"
@@ -37,7 +39,10 @@ func (r *Report) spoiledKey(tags tagList, p string) bool {
 		return true
 	}
 	k, _ := tags.get("k")
+	_, wrapped := pkixKey(data).(ed25519.PublicKey)
 	switch {
+	case wrapped:
+		r.add(KeyForm, Problem, "The Ed25519 key is wrapped in ASN.1; RFC 8463 §4 wants its 32 octets alone, and verifiers refuse it.", again)
 	case isPrivate(data):
 		r.privateKey()
 	case truncated(data):
@@ -72,11 +77,7 @@ func (r *Report) form(tags tagList) {
 	if err != nil {
 		return // it was read before
 	}
-	switch {
-	case r.Key.Type == dkim.KeyEd25519 && len(data) != ed25519.PublicKeySize:
-		r.add(KeyForm, Problem, "The Ed25519 key is wrapped in ASN.1; RFC 8463 §4 wants its 32 octets alone, and most verifiers fail.",
-			"Publish the record as genkey prints it.")
-	case r.Key.Type == dkim.KeyRSA && !isPKIX(data):
+	if r.Key.Type == dkim.KeyRSA && pkixKey(data) == nil {
 		r.add(KeyForm, Warning, "The RSA key stands in the bare form of RFC 6376 (RSAPublicKey), which several verifiers do not read.",
 			"Publish it as SubjectPublicKeyInfo, as genkey prints it.")
 	}
@@ -100,14 +101,21 @@ func isPrivate(data []byte) bool {
 	return err == nil
 }
 
-func isPKIX(data []byte) bool {
-	_, err := x509.ParsePKIXPublicKey(data)
-	return err == nil
+// pkixKey reads a SubjectPublicKeyInfo; nil: data is none.
+func pkixKey(data []byte) crypto.PublicKey {
+	key, err := x509.ParsePKIXPublicKey(data)
+	if err != nil {
+		return nil
+	}
+	return key
 }
 
 func isRSA(data []byte) bool {
-	_, err := x509.ParsePKCS1PublicKey(data)
-	return err == nil || isPKIX(data)
+	if _, err := x509.ParsePKCS1PublicKey(data); err == nil {
+		return true
+	}
+	_, ok := pkixKey(data).(*rsa.PublicKey)
+	return ok
 }
 
 // truncated reports whether data begins like an ASN.1 sequence that announces

@@ -127,7 +127,8 @@ func TestOneRecord(t *testing.T) {
 		{"no key", "v=DKIM1; p=aGVsbG8=", rsa2048, []Code{KeyData}, false, false},
 		{"blanks in p", "v=DKIM1; p=" + p[:200] + " " + p[200:], rsa2048, []Code{KeySpaces}, true, true},
 		{"bare RSA", "v=DKIM1; p=" + base64.StdEncoding.EncodeToString(x509.MarshalPKCS1PublicKey(rsa2048)), rsa2048, []Code{KeyForm}, true, true},
-		{"wrapped Ed25519", "v=DKIM1; k=ed25519; p=" + base64.StdEncoding.EncodeToString(pkix(t, ed)), ed, []Code{KeyForm}, false, true},
+		{"wrapped Ed25519", "v=DKIM1; k=ed25519; p=" + base64.StdEncoding.EncodeToString(pkix(t, ed)), ed, []Code{KeyForm}, false, false},
+		{"wrapped Ed25519 without its type", "v=DKIM1; p=" + base64.StdEncoding.EncodeToString(pkix(t, ed)), ed, []Code{KeyForm}, false, false},
 
 		{"768 bits", "v=DKIM1; p=" + data(t, rsaKey(768)), nil, []Code{ShortKey}, false, false},
 		{"1024 bits", "v=DKIM1; p=" + data(t, rsaKey(1024)), rsaKey(1024), []Code{ShortKey}, true, true},

@@ -1,7 +1,6 @@
 package dkim
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ed25519"
 	"crypto/rsa"
@@ -20,10 +19,6 @@ const (
 	KeyEd25519 KeyType = "ed25519"
 )
 
-// ed25519Prefix is what stands before the 32 octets of an Ed25519 key in a
-// SubjectPublicKeyInfo (RFC 8410 §4).
-var ed25519Prefix = [...]byte{0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00}
-
 // decodeKeyData reads p=: base64 with white space anywhere. Padding that got
 // lost on the way into a zone file is not missed.
 func decodeKeyData(p string) ([]byte, error) {
@@ -40,14 +35,13 @@ func parsePublicKey(k KeyType, data []byte) (crypto.PublicKey, int, error) {
 	return parseRSA(data)
 }
 
-// parseEd25519 reads the bare 32 octets of RFC 8463 §4. The SubjectPublicKeyInfo
-// around them, which some tools publish, is taken too: it cannot be mistaken.
+// parseEd25519 reads the bare 32 octets of RFC 8463 §4. A SubjectPublicKeyInfo
+// around them is an error there, and to other verifiers.
 func parseEd25519(data []byte) (crypto.PublicKey, int, error) {
-	key, _ := bytes.CutPrefix(data, ed25519Prefix[:])
-	if len(key) != ed25519.PublicKeySize {
+	if len(data) != ed25519.PublicKeySize {
 		return nil, 0, fmt.Errorf("an Ed25519 key has %d octets, not %d", ed25519.PublicKeySize, len(data))
 	}
-	return ed25519.PublicKey(key), len(key) * 8, nil
+	return ed25519.PublicKey(data), len(data) * 8, nil
 }
 
 // parseRSA reads a SubjectPublicKeyInfo, as everybody publishes, or a bare
