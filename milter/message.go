@@ -3,6 +3,7 @@ package milter
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -194,18 +195,22 @@ func (m *message) last(r wire.Reply) reply {
 	return finalReply(r)
 }
 
+// resultsSize is how long an Authentication-Results field of several results
+// gets, in octets; the signatures of ordinary mail share one.
+const resultsSize = 600
+
 // conclude writes what the outcome asks for and answers the end of message.
 func (m *message) conclude() (reply, error) {
 	w := m.session.wire
 	if err := m.clean(); err != nil {
 		return reply{}, err
 	}
-	if len(m.outcome.results) > 0 {
-		id := m.authservID()
-		if q := m.queueID(); m.snapshot.cfg.AuthservIDWithJobID && q != "" {
-			id += "/" + q
-		}
-		h := authres.Header{AuthservID: id, Results: m.outcome.results}
+	id := m.authservID()
+	if q := m.queueID(); m.snapshot.cfg.AuthservIDWithJobID && q != "" {
+		id += "/" + q
+	}
+	h := authres.Header{AuthservID: id, Results: m.outcome.results}
+	for _, h := range slices.Backward(h.Split(resultsSize)) {
 		if err := w.InsertHeader(0, "Authentication-Results", h.String()); err != nil {
 			return reply{}, err
 		}

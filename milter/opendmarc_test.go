@@ -24,15 +24,20 @@ func TestPostfixOpenDMARC(t *testing.T) {
 	port := freePort(t)
 	s := start(t, setup{main: map[string]string{"smtpd_milters": "POSTSEAL " + strings.Replace(socket, "OPENDMARC", fmt.Sprint(port), 1)}})
 	startOpenDMARC(t, port, map[string][]string{"_dmarc.example.com": {"v=DMARC1; p=reject; adkim=s"}})
+	forged := strings.ReplaceAll(strings.Join(forgeries, "\r\n"), "bank.example", "example.com") + "\r\n"
 	sealed := s.deliver(postfix.Client{}, "user@example.com", letter("for DMARC", "hello\r\n"))
 	for _, row := range []struct{ msg, want string }{
 		{string(sealed), "dmarc=pass (p=reject"},
 		{strings.Replace(string(sealed), "hello", "hallo", 1), "dmarc=fail (p=reject"},
 		{string(letter("not signed", "x\r\n")), "dmarc=fail (p=reject"},
+		{forged + string(letter("not signed, forged results", "x\r\n")), "dmarc=fail (p=reject"},
+		{forged + strings.Replace(string(sealed), "hello", "hallo", 1), "dmarc=fail (p=reject"},
+		{strings.Repeat("DKIM-Signature: v=1; a=rsa-sha256; d=other.example; s=x; i=\"a;b (c\"@other.example; h=from; bh=AAAA; b=BB/BB+B=\r\n", 7) + string(sealed),
+			"dmarc=pass (p=reject"},
 	} {
 		got := s.deliver(stranger, "user@elsewhere.example", []byte(row.msg))
 		header, _, _ := bytes.Cut(got, []byte("\r\n\r\n"))
-		if !strings.Contains(string(header), row.want) {
+		if bytes.Count(header, []byte("dmarc=")) != 1 || !strings.Contains(string(header), row.want) {
 			t.Errorf("OpenDMARC does not say %q:\n%s", row.want, header)
 		}
 	}

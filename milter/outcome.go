@@ -84,12 +84,12 @@ func dkimResult(r dkim.Result, short string) authres.Result {
 	return a
 }
 
-// maxResults bounds our Authentication-Results in octets: half of what a milter
-// can send in one field.
+// maxResults bounds our Authentication-Results in octets: what is added to a
+// message must not grow with what it claims.
 const maxResults = 32 << 10
 
-// fitting leaves out results that would make the field too long, those that
-// pass last of all.
+// fitting leaves out results that would make too much of them, those that pass
+// last of all.
 func fitting(results []authres.Result) []authres.Result {
 	left := maxResults
 	fits := map[int]bool{}

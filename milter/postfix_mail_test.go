@@ -197,27 +197,77 @@ func TestPostfixSlowData(t *testing.T) {
 	s.wantSealed(s.next())
 }
 
-// A forged result of ours does not survive, whatever its syntax; the login of a
-// customer signs.
+// forgeries are fields that some reader could take for results of ours.
+var forgeries = []string{
+	"Authentication-Results: " + authID + "; dkim=pass header.d=bank.example",
+	"Authentication-Results: \"" + authID + "\" (; dkim=pass header.d=bank.example",
+	"Authentication-Results:\r\n\t" + authID + "/1; dkim=pass header.d=bank.example",
+	"AUTHENTICATION-RESULTS: (c) MX.Inbox.Example. 1; dkim=pass header.d=bank.example",
+	"Authentication-Results : " + authID + "; dkim=pass header.d=bank.example",
+	"authentication-results\t :" + authID + "; dkim=pass header.d=bank.example",
+	"Authentication-Results:mx.(c)inbox\r\n .example; dkim=pass header.d=bank.example",
+	"Authentication-Results: =?utf-8?q?mx=2Einbox=2Eexample?=; dkim=pass header.d=bank.example",
+	"Authentication-Results: mx。inbox.example; dkim=pass header.d=bank.example",
+}
+
+// A forged result of ours does not survive, whatever its syntax; others between
+// them do, however they are spelt; the login of a customer signs. Several
+// messages in a session are each counted anew.
 func TestPostfixForgedResults(t *testing.T) {
-	t.Parallel()
-	s := start(t, setup{main: map[string]string{"smtpd_sasl_auth_enable": "yes"}})
-	forged := []byte("Authentication-Results: " + authID + "; dkim=pass header.d=bank.example\r\n" +
-		"Authentication-Results: other.example; dkim=pass header.d=other.example\r\n" +
-		"Authentication-Results: \"" + authID + "\" (; dkim=pass header.d=bank.example\r\n" +
-		"Authentication-Results:\r\n\t" + authID + "/1; dkim=pass header.d=bank.example\r\n")
-	msg := append(forged, letter("forged", "x\r\n")...)
-	login := stranger
-	login.Login = "user@example.com"
-	for name, as := range map[string]postfix.Client{"stranger": stranger, "customer": login} {
-		got := s.deliver(as, "user@example.com", msg)
-		if bytes.Contains(got, []byte("bank.example")) || !bytes.Contains(got, []byte("header.d=other.example")) {
-			t.Errorf("%s: the forged fields are\n%s", name, got)
-		}
-		if signed := bytes.Contains(got, []byte("DKIM-Signature:")); signed != (as.Login != "") {
-			t.Errorf("%s: signed is %v", name, signed)
-		}
+	for _, protocol := range []string{"6", "2"} {
+		t.Run("protocol "+protocol, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, setup{main: map[string]string{"smtpd_sasl_auth_enable": "yes", "milter_protocol": protocol}})
+			var msg []byte
+			for i, f := range forgeries {
+				name := []string{"Authentication-Results", "AUTHENTICATION-RESULTS ", "Authentication-Results\t"}[i%3]
+				msg = fmt.Appendf(msg, "%s\r\n%s: other%d.example; dkim=pass header.d=other.example\r\n", f, name, i)
+			}
+			msg = append(msg, letter("forged", "x\r\n")...)
+			login := stranger
+			login.Login = "user@example.com"
+			for name, as := range map[string]postfix.Client{"stranger": stranger, "customer": login} {
+				c, err := s.postfix.Dial(as)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for range 2 {
+					if err := postfix.Send(c, "user@example.com", []string{inbox}, msg); err != nil {
+						t.Fatal(err)
+					}
+					got := s.next()
+					header, _, _ := bytes.Cut(got, []byte("\r\n\r\n"))
+					if bytes.Contains(header, []byte("bank.example")) {
+						t.Errorf("%s: forged fields are there:\n%s", name, header)
+					}
+					for i := range forgeries {
+						if want := fmt.Sprintf("other%d.example; dkim=pass", i); !bytes.Contains(header, []byte(want)) {
+							t.Errorf("%s: the field of others %q has gone:\n%s", name, want, header)
+						}
+					}
+					if signed := bytes.Contains(header, []byte("DKIM-Signature:")); signed != (as.Login != "") {
+						t.Errorf("%s: signed is %v", name, signed)
+					}
+				}
+				if err := c.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
 	}
+}
+
+// Mail above a limit that on_security accepts: Postfix's own counting holds
+// behind the limit too, and the message says that nobody verified it.
+func TestPostfixForgedBehindLimit(t *testing.T) {
+	t.Parallel()
+	s := start(t, setup{settings: `on_security = "accept"` + "\nmaximum_header_fields = 30\n"})
+	msg := []byte(strings.Repeat("X-Many: x\r\n", 40) + "Authentication-Results: other.example; none\r\n" + strings.Join(forgeries, "\r\n") + "\r\n")
+	got := s.deliver(stranger, "user@example.com", append(msg, letter("forged", "x\r\n")...))
+	if bytes.Contains(got, []byte("bank.example")) || !bytes.Contains(got, []byte("other.example")) {
+		t.Errorf("the forged fields are\n%s", got)
+	}
+	s.wantResult(got, `dkim=permerror reason="the header exceeds`)
 }
 
 // A client that is refused reads why.

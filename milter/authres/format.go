@@ -48,6 +48,27 @@ func (h Header) String() string {
 	return w.b.String()
 }
 
+// Split spreads the results over several fields, in their order, so that each
+// stays within size octets unless one result alone is longer (RFC 8601 §4 permits
+// several fields). Readers have buffers: OpenDMARC 1.4 fails every result of a
+// field of about 1000 octets, and crashes at 15 results.
+func (h Header) Split(size int) []Header {
+	var fields []Header
+	begin := 0
+	for end := range h.Results {
+		part := h
+		part.Results = h.Results[begin : end+1]
+		if end == begin || len(part.String()) > size {
+			begin = end
+			part.Results = h.Results[begin : end+1]
+			fields = append(fields, part)
+			continue
+		}
+		fields[len(fields)-1] = part
+	}
+	return fields
+}
+
 func terminated(words []string) []string {
 	words[len(words)-1] += ";"
 	return words

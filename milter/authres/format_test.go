@@ -84,3 +84,36 @@ func TestStringLines(t *testing.T) {
 		}
 	}
 }
+
+func TestSplit(t *testing.T) {
+	long := Result{Method: "dkim", Value: "fail", Reason: strings.Repeat("x", 300)}
+	short := Result{Method: "dkim", Value: "pass"}
+	for _, tt := range []struct {
+		name string
+		in   []Result
+		want string // the results of each field, l or s
+	}{
+		{"none", nil, ""},
+		{"one", []Result{short}, "s"},
+		{"together", []Result{short, short, short}, "sss"},
+		{"too long alone", []Result{long}, "l"},
+		{"between long ones", []Result{long, short, long, short, short, long}, "l s l ss l"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var got []string
+			for _, h := range (Header{AuthservID: "mx", Version: 1, Results: tt.in}).Split(200) {
+				field := ""
+				for _, r := range h.Results {
+					field += map[bool]string{true: "l", false: "s"}[r.Reason != ""]
+				}
+				if h.AuthservID != "mx" || h.Version != 1 {
+					t.Errorf("a field of %q %d", h.AuthservID, h.Version)
+				}
+				got = append(got, field)
+			}
+			if s := strings.Join(got, " "); s != tt.want {
+				t.Errorf("got %q, want %q", s, tt.want)
+			}
+		})
+	}
+}
