@@ -71,30 +71,44 @@ func New(s *dataset.Set) (*List, []string, error) {
 }
 
 // Match tells whether a client is in the list, by the host name that the MTA
-// reports and by its address; either may be missing ("", the zero Addr). entry
+// reports or by its address; either may be missing ("", the zero Addr). entry
 // is the entry that decided, as it is written; with ok false it is empty or one
 // that begins with "!".
 //
-// The first of these that the list knows decides, and "!x" before "x": the host
-// name; the domains it is below, from the longest; the address; its networks,
-// from the longest prefix. A host name in brackets is an address, "unknown" is
-// a name like others, and an IPv4-mapped address is the IPv4 address.
+// Name and address are two questions, as in OpenDKIM: a client is in the list
+// if one of them says so, and "!mx.example.com" excepts nobody whose address is
+// listed. For each the first that the list knows decides, and "!x" before "x":
+// the host name, then the domains that it is below, from the longest; the
+// address, then its networks, from the longest prefix. A host name in brackets
+// is an address, "unknown" is a name like others, and an IPv4-mapped address is
+// the IPv4 address.
 func (l *List) Match(host string, ip netip.Addr) (entry string, ok bool) {
 	if l == nil {
 		return "", false
 	}
-	host = strings.TrimSuffix(lower(host), ".")
-	if isName(host) && host[0] != '.' && len(host) <= maxName {
-		for name := host; name != ""; name = parent(name) {
-			if entry, ok := l.decide(l.names[name], nameScope, name); entry != "" {
-				return entry, ok
-			}
-		}
+	entry, ok = l.matchName(strings.TrimSuffix(lower(host), "."))
+	if ok || !ip.IsValid() {
+		return entry, ok
 	}
-	if !ip.IsValid() {
+	if byAddress, ok := l.matchAddress(ip.Unmap().WithZone("")); byAddress != "" {
+		return byAddress, ok
+	}
+	return entry, false
+}
+
+func (l *List) matchName(host string) (entry string, ok bool) {
+	if !isName(host) || host[0] == '.' || len(host) > maxName {
 		return "", false
 	}
-	ip = ip.Unmap().WithZone("")
+	for name := host; name != ""; name = parent(name) {
+		if entry, ok := l.decide(l.names[name], nameScope, name); entry != "" {
+			return entry, ok
+		}
+	}
+	return "", false
+}
+
+func (l *List) matchAddress(ip netip.Addr) (entry string, ok bool) {
 	text := ip.String()
 	if entry, ok := l.decide(l.addresses[ip], anyScope, text, "["+text+"]"); entry != "" {
 		return entry, ok

@@ -85,7 +85,10 @@ func TestMatch(t *testing.T) {
 		{"exception first", "both.example", "", "!both.example", false},
 		{"unknown is a name", "unknown", "", "unknown", true},
 		{"8-bit name", "bücher.example", "", "bücher.example", true},
-		{"name before address", "bad.example.com", "::1", "!bad.example.com", false},
+		{"excepted name with a listed address", "bad.example.com", "::1", "::1", true},
+		{"excepted name with an excepted address", "bad.example.com", "192.168.1.2", "!192.168.1.0/24", false},
+		{"excepted name with another address", "bad.example.com", "192.0.2.1", "!bad.example.com", false},
+		{"listed name with an excepted address", "mx.example.com", "192.168.1.2", ".example.com", true},
 		{"unlisted name, then address", "mx.example.net", "::1", "::1", true},
 		{"exclamation mark in a name", "!both.example", "", "", false},
 		{"name too long", strings.Repeat("a.", 200) + "example.com", "", "", false},
@@ -161,7 +164,8 @@ func TestRefileAnything(t *testing.T) {
 	check(t, l, []match{
 		{"name", "mx.example", "", "*", true},
 		{"address alone", "", "203.0.113.1", "*", true},
-		{"excepted name", "mx.evil.test", "203.0.113.1", "!*.evil.test", false},
+		{"excepted name", "mx.evil.test", "", "!*.evil.test", false},
+		{"excepted name with a listed address", "mx.evil.test", "203.0.113.1", "*", true},
 		{"excepted address", "", "192.0.2.1", "!192.0.2.*", false},
 	})
 }
