@@ -161,6 +161,12 @@ func foldLen(s string) int {
 	return len(s) - len(rest)
 }
 
+// isWord tells whether the token can stand in a name that is no address: an
+// "@" in quotes is one to some readers.
+func (t token) isWord() bool {
+	return t.kind == atom || t.kind == '.' || t.kind == quoted && strings.IndexByte(t.text, '@') < 0
+}
+
 // String names the token for people.
 func (t token) String() string {
 	if t.kind == end {

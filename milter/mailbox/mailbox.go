@@ -15,6 +15,9 @@ var (
 	// ErrSyntax is wrapped by errors that name a place where a value is no list
 	// of addresses.
 	ErrSyntax = errors.New("address syntax error")
+	// ErrNoDomain is wrapped when an element that is no address names somebody
+	// without an "@", such as "root" or the first half of an unquoted "Doe, John".
+	ErrNoDomain = errors.New("no domain")
 	// ErrTooMany is wrapped when a value holds more than MaxAddresses.
 	ErrTooMany = errors.New("too many addresses")
 )
@@ -49,6 +52,10 @@ func (a Address) String() string {
 	return b.String()
 }
 
+// SameLocal tells whether two local parts are alike but for the case of ASCII
+// letters, as nearly all systems compare them (RFC 5321 §2.4 leaves it to each).
+func (a Address) SameLocal(b Address) bool { return toLower(a.Local) == toLower(b.Local) }
+
 // isDotAtom tells whether s is a dot-atom (RFC 5322 §3.2.3, RFC 6532 §3.2).
 func isDotAtom(s string) bool {
 	for i := 0; i < len(s); i++ {
@@ -64,7 +71,7 @@ func isAtom(c byte) bool {
 	return c > ' ' && c != 0x7f && strings.IndexByte(`()<>[]:;@\,."`, c) < 0
 }
 
-// toLower makes the ASCII letters of a domain small.
+// toLower makes ASCII letters small and leaves all others alone.
 func toLower(s string) string {
 	b := []byte(s)
 	for i, c := range b {

@@ -86,8 +86,12 @@ func TestParseListErrors(t *testing.T) {
 		want     []Address
 		err      string
 	}{
-		{"no at sign", "root", nil, `at octet 4: want an address with "@", found the end`},
-		{"no at sign in angles", "Name <root>", nil, `want an address with "@", found ">"`},
+		{"at sign in quotes alone", `"a@b.com", c@d.com`, addresses("c@d.com"), `at octet 9: want an address with "@", found ","`},
+		{"at sign before a local name", "a@b.com <root>, c@d.com", addresses("c@d.com"), `an unquoted "@"`},
+		{"at sign in quotes in angles", `<"a@b.com">, c@d.com`, addresses("c@d.com"), `found ">"`},
+		{"text after a local name", "<root> x, c@d.com", addresses("c@d.com"), `unexpected "x" after an address`},
+		{"broken after a local name", "root, a@b..com", nil, `want a domain, found "."`},
+		{"broken before a local name", "a@b..com, root", nil, `want a domain, found "."`},
 		{"no local part", "@b.com", nil, `at octet 0: nothing before the "@"`},
 		{"no domain", "a@", nil, "want a domain, found the end"},
 		{"empty label", "a@b..com", nil, `want a domain, found "."`},
@@ -121,7 +125,7 @@ func TestParseListErrors(t *testing.T) {
 		{"unknown URI", "<news:a@b.com>", nil, `found ":"`},
 		{"bad mailto", "<mailto:root>, a@b.com", addresses("a@b.com"), `mailto:"root"`},
 		{"bad route", "<@x.com;a@b.com>", nil, `unexpected ";" in a route`},
-		{"the rest is read", "root, a@b.com", addresses("a@b.com"), "want an address"},
+		{"the rest is read", "a@, a@b.com", addresses("a@b.com"), "want a domain"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := ParseList(tt.in)
@@ -130,6 +134,33 @@ func TestParseListErrors(t *testing.T) {
 			}
 			if !strings.Contains(err.Error(), tt.err) {
 				t.Errorf("got %q, want it to contain %q", err, tt.err)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("-want +got\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestNoDomain(t *testing.T) {
+	for _, tt := range []struct {
+		name, in string
+		want     []Address
+		err      string
+	}{
+		{"alone", " root", nil, `no domain: "root" has no "@"`},
+		{"in angles", "Name <root>", nil, `"root" has no "@"`},
+		{"words", "Undisclosed \"sender, x\" Jr.", nil, `"Undisclosed \"sender, x\" Jr." has no "@"`},
+		{"after an address", "a@b.com, root", addresses("a@b.com"), `"root" has no "@"`},
+		{"after an address, in angles", "a@b.com, Cron <root>", addresses("a@b.com"), `"root" has no "@"`},
+		{"before an address", "root, a@b.com", addresses("a@b.com"), `"root" has no "@"`},
+		{"name without quotes", "Doe, John <a@b.com>", addresses("a@b.com"), `"Doe" has no "@"`},
+		{"in a group", "G: root, a@b.com; c@d.com", addresses("a@b.com", "c@d.com"), `"root" has no "@"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := ParseList(tt.in)
+			if !errors.Is(err, ErrNoDomain) || errors.Is(err, ErrSyntax) || !strings.Contains(err.Error(), tt.err) {
+				t.Errorf("got %v, want %q", err, tt.err)
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("-want +got\n%s", diff)

@@ -1,6 +1,7 @@
 package mailbox
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -15,8 +16,10 @@ import (
 // An error that wraps ErrSyntax says that the value is broken in such a way
 // that readers may differ on its addresses. Elements that are not broken are
 // returned with it: the caller decides whether to go by them. A broken element
-// gives no address. After MaxAddresses the rest is not read and the error wraps
-// ErrTooMany.
+// gives no address. An error that wraps ErrNoDomain says that the value is not
+// broken, and that some of its elements name no mailbox that the world knows:
+// all readers agree on the addresses that are returned, if there are any. After
+// MaxAddresses the rest is not read and the error wraps ErrTooMany.
 func ParseList(value string) ([]Address, error) {
 	p := &list{lexer: lexer{s: value}}
 	if i := strings.IndexByte(value, 0); i >= 0 {
@@ -31,8 +34,8 @@ func ParseList(value string) ([]Address, error) {
 			return p.found, fmt.Errorf("%w: more than %d", ErrTooMany, MaxAddresses)
 		}
 		if err := p.element(); err != nil {
-			if p.err == nil {
-				p.err = err
+			if p.err == nil || errors.Is(p.err, ErrNoDomain) {
+				p.err = err // what is broken says more
 			}
 			p.resume()
 		}
@@ -45,7 +48,7 @@ type list struct {
 	lexer
 	found []Address
 	group bool
-	err   error // the first
+	err   error // the first that wraps ErrSyntax, else one that wraps ErrNoDomain
 }
 
 // isNo tells whether the value is the word NO alone, and goes no further.
@@ -83,9 +86,11 @@ func (p *list) element() error {
 	// What stands here is a display name, the name of a group or an address:
 	// only what follows can tell, and then it is read again.
 	start := p.lexer
+	words := true // nothing else so far
 	for {
 		switch p.tok.kind {
 		case atom, quoted, literal, '.', '@':
+			words = words && p.tok.isWord()
 			p.next()
 			continue
 		case ':':
@@ -93,6 +98,9 @@ func (p *list) element() error {
 		case '<':
 			return p.angle(&start)
 		case ',', ';', end:
+			if words {
+				return noDomain(p.s[start.tok.at:p.tok.at])
+			}
 			return p.bare(&start)
 		case broken:
 			return syntaxError(p.tok.at, "%s", p.tok.text)
@@ -181,6 +189,17 @@ func (p *list) angle(name *lexer) error {
 	if err := p.route(); err != nil {
 		return err
 	}
+	if text, ok := p.local(); ok {
+		if name != nil {
+			if err := checkName(name, open, Address{}); err != nil {
+				return err
+			}
+		}
+		if err := p.separator(); err != nil {
+			return err
+		}
+		return noDomain(text)
+	}
 	a, err := readAddrSpec(&p.lexer)
 	if err != nil {
 		return err
@@ -199,6 +218,28 @@ func (p *list) angle(name *lexer) error {
 	}
 	p.found = append(p.found, a)
 	return nil
+}
+
+// local reads words and ">", the name of somebody on the writer's own host, and
+// leaves the token after it. ok is false, and nothing is read, if that is not
+// what stands here.
+func (p *list) local() (text string, ok bool) {
+	ahead := p.lexer
+	for ahead.tok.isWord() {
+		ahead.next()
+	}
+	if ahead.tok.kind != '>' || ahead.tok.at == p.tok.at {
+		return "", false
+	}
+	text = p.s[p.tok.at:ahead.tok.at]
+	ahead.next()
+	p.lexer = ahead
+	return text, true
+}
+
+// noDomain wraps ErrNoDomain with the element at fault.
+func noDomain(element string) error {
+	return fmt.Errorf("%w: %.80q has no %q", ErrNoDomain, strings.TrimSpace(element), "@")
 }
 
 // maxURI is the length in octets of the longest URI that is known as one.
