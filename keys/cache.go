@@ -32,7 +32,8 @@ type Cache struct {
 // NewCache makes a cache of at most capacity keys (DefaultCapacity if it is
 // not positive). prove signs a probe with a key and has an independent
 // implementation verify it; a key signs only once that has returned nil. log
-// is told what is no error: unsafe files that are allowed, and bad replacements.
+// is told of unsafe files that are allowed, of bad replacements, and of keys that
+// turn out bad when they first sign.
 func NewCache(capacity int, prove func(domain, selector string, key crypto.Signer) error, log *slog.Logger) *Cache {
 	if capacity <= 0 {
 		capacity = DefaultCapacity
@@ -80,10 +81,11 @@ type source struct {
 }
 
 // signer returns the key of a source. stale is why the key is one from before,
-// while the file has none that can be used.
-func (c *Cache) signer(src source, domain, selector string) (key crypto.Signer, stale, err error) {
+// while the file has none that can be used. A file that is bad is logged, once
+// for each state that it is in, unless the tables are loading.
+func (c *Cache) signer(src source, domain, selector string, loading bool) (key crypto.Signer, stale, err error) {
 	if src.path != "" {
-		return c.fromFile(fileRef{src.path, src.policy}, domain, selector)
+		return c.fromFile(fileRef{src.path, src.policy}, domain, selector, loading)
 	}
 	key, err = c.fromBytes([]byte(src.inline), src.policy, domain, selector)
 	return key, nil, err

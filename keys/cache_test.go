@@ -136,7 +136,7 @@ func TestRecentFileIsLookedAtAgain(t *testing.T) {
 	c.now = time.Now
 	p := policy{minBits: minRSABits, maxBits: maxRSABits}
 	for range 3 {
-		if _, _, err := c.signer(source{path: path, policy: p}, "a.example", "s"); err != nil {
+		if _, _, err := c.signer(source{path: path, policy: p}, "a.example", "s", false); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -223,7 +223,7 @@ func TestConcurrentUse(t *testing.T) {
 			if err == nil {
 				_, err = rs[0].Signer()
 			}
-			_, _, err2 := c.signer(source{inline: inline, policy: s.policy}, "a.example", "s")
+			_, _, err2 := c.signer(source{inline: inline, policy: s.policy}, "a.example", "s", false)
 			if err := errors.Join(err, err2); err != nil {
 				t.Error(err)
 			}

@@ -53,12 +53,12 @@ type fileState struct {
 	id     fileID        // of the file that good was read from
 	good   crypto.Signer // nil until there was one
 	stale  error         // why the file's present content is not used
-	told   string        // the last thing logged about a bad replacement
+	told   string        // the last thing logged about a bad file
 	warned string        // the last thing logged about safety
 }
 
 // fromFile returns the key of a file, which it reads only if it changed.
-func (c *Cache) fromFile(ref fileRef, domain, selector string) (key crypto.Signer, stale, err error) {
+func (c *Cache) fromFile(ref fileRef, domain, selector string, loading bool) (key crypto.Signer, stale, err error) {
 	c.mu.Lock()
 	st := c.files.get(ref, func() *fileState { return &fileState{} })
 	c.mu.Unlock()
@@ -76,12 +76,18 @@ func (c *Cache) fromFile(ref fileRef, domain, selector string) (key crypto.Signe
 		st.id, st.good, st.stale, st.told = id, key, nil, ""
 		return key, nil, nil
 	}
+	told := fmt.Sprint(id, err)
+	news := told != st.told
+	st.told = told
 	if st.good == nil {
+		// What is found at load is listed by Store.Disabled.
+		if news && !loading {
+			c.log.Error("the key file has no usable key; mail that needs it is not let through (on_internal_error)", "path", ref.path, "err", err)
+		}
 		return nil, nil, err
 	}
 	st.stale = err
-	if told := fmt.Sprint(id, err); told != st.told {
-		st.told = told
+	if news {
 		c.log.Error("the key file has no usable key any more; the key from before stays in use until it has", "path", ref.path, "err", err)
 	}
 	return st.good, err, nil

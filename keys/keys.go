@@ -10,7 +10,6 @@ package keys
 import (
 	"errors"
 	"fmt"
-	"github.com/postseal/postseal/milter/dkim"
 	"runtime"
 	"sync"
 
@@ -166,7 +165,7 @@ func (s *Store) parseSigningTable() (problems []error) {
 			problems = append(problems, fmt.Errorf("signing_table: %s: %q: %w", where, row.Key, err))
 			continue
 		}
-		g.where = where
+		g.where, g.everyDomain = where, everyDomain(row.Key)
 		s.signingRows[row.Line] = g
 		if g.bad != nil {
 			s.disabled = append(s.disabled, g)
@@ -209,23 +208,6 @@ func (s *Store) missing(g *signingRow, folded map[string]dataset.Row) error {
 		g.where, clip(g.keyName), s.keyTable.Source(), clip(g.keyName)+" DOMAIN:SELECTOR:PATH")
 }
 
-func (s *Store) loadDomain(o Options) error {
-	if o.KeyFile == "" || o.Selector == "" {
-		return errors.New("domain needs key_file and selector: set all three, or use key_table and signing_table")
-	}
-	var err error
-	if s.domains, err = dataset.Open(o.Domain, dataset.Options{Base: o.Base}); err != nil {
-		return fmt.Errorf("domain: %w", err)
-	}
-	s.notes = append(s.notes, s.domains.Notes()...)
-	s.domainKey = &keyRow{name: "key_file", where: "key_file", domain: ownDomain, selector: o.Selector, path: under(o.Base, o.KeyFile)}
-	if _, err := dkim.DomainName(o.Selector); err != nil {
-		return fmt.Errorf("selector: %w", err)
-	}
-	s.ordered = []*keyRow{s.domainKey}
-	return nil
-}
-
 // readKeys reads and proves all keys that are known by name, unless they are
 // too many. A key that several rows name is read once.
 func (s *Store) readKeys() {
@@ -249,7 +231,7 @@ func (s *Store) readKeys() {
 				if domain == ownDomain {
 					domain = "example.com"
 				}
-				key, stale, err := s.cache.signer(src, domain, rows[0].selector)
+				key, stale, err := s.cache.signer(src, domain, rows[0].selector, true)
 				for _, k := range rows {
 					k.record(key, stale, err)
 				}

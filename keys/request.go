@@ -38,7 +38,7 @@ func (r Request) Signer() (crypto.Signer, error) {
 		domain = r.Domain
 	}
 	src := r.store.source(k, domain)
-	key, stale, err := r.store.cache.signer(src, r.Domain, r.Selector)
+	key, stale, err := r.store.cache.signer(src, r.Domain, r.Selector, false)
 	if !k.perDomain() {
 		k.record(key, stale, err)
 	}
@@ -81,6 +81,16 @@ func (e *KeyError) Error() string {
 		text += e.Path + ": "
 	}
 	return text + e.Err.Error()
+}
+
+// Brief is Error for the log line of each message: of an unsafe file it gives
+// the reason, and leaves the remedy to the line that the file gets once.
+func (e *KeyError) Brief() string {
+	var unsafe *UnsafeError
+	if errors.As(e.Err, &unsafe) {
+		return fmt.Sprintf("%s: key %q: %s", e.Where, clip(e.Name), unsafe.Brief())
+	}
+	return e.Error()
 }
 
 func (e *KeyError) Unwrap() error { return e.Err }

@@ -25,9 +25,12 @@ type UnsafeError struct {
 }
 
 func (e *UnsafeError) Error() string {
-	return fmt.Sprintf("key data is not secure: %s (%s has mode %04o, owner %s:%s); to mend it: %s",
-		e.Reason, e.Path, uint32(e.Mode), e.owner, e.group, e.Fix)
+	return fmt.Sprintf("%s (%s has mode %04o, owner %s:%s); to mend it: %s",
+		e.Brief(), e.Path, uint32(e.Mode), e.owner, e.group, e.Fix)
 }
+
+// Brief is the reason without the remedy.
+func (e *UnsafeError) Brief() string { return "key data is not secure: " + e.Reason }
 
 // CheckSafe reports, as *UnsafeError, whether users besides root and uid could
 // read or replace a private key. It follows OpenDKIM's rule: from the root

@@ -3,12 +3,13 @@ package keys
 import (
 	"errors"
 	"fmt"
-	"github.com/postseal/postseal/milter/dkim"
 	"slices"
 	"strings"
 
-	"github.com/postseal/postseal/config/dataset"
 	"golang.org/x/net/idna"
+
+	"github.com/postseal/postseal/config/dataset"
+	"github.com/postseal/postseal/milter/dkim"
 )
 
 // Errors of Select. They mean that a row is for the sender and that the mail
@@ -51,6 +52,37 @@ func (s *Store) Select(a Address) ([]Request, error) {
 		requests = append(requests, r)
 	}
 	return requests, nil
+}
+
+// Names reports whether the tables speak of the sender's domain, and not only of
+// every domain there is: by a row of SigningTable for fewer than all domains,
+// by a key of that name, or by a key that signs as the domain or one above it.
+func (s *Store) Names(a Address) bool {
+	if a.Domain == "" || len(a.Local) > maxText || len(a.Domain) > maxText {
+		return false
+	}
+	f := newSender(a)
+	if s.domains != nil {
+		entry, ok := s.listedDomain(f)
+		return ok && entry != allDomains
+	}
+	if s.signing == nil {
+		return false
+	}
+	for _, row := range s.match(f) {
+		key := row.key
+		if row.keyName == ownDomain {
+			key, _ = s.ownKey(f)
+		}
+		switch {
+		case key == nil:
+		case !row.everyDomain, row.keyName == ownDomain:
+			return true
+		case key.bad == nil && key.domain != ownDomain && f.err == nil && signerInside(f.ascii, key.domain):
+			return true
+		}
+	}
+	return false
 }
 
 type identity struct {
@@ -151,12 +183,7 @@ func (f sender) queries() []string {
 func (s *Store) request(row *signingRow, f sender) (Request, error) {
 	key, name := row.key, row.keyName
 	if name == ownDomain {
-		for _, name = range f.forms {
-			if key = s.findKey(name); key != nil {
-				break
-			}
-		}
-		if key == nil {
+		if key, name = s.ownKey(f); key == nil {
 			return Request{}, fmt.Errorf("%w %q: add a row for it to %s", ErrUnknownKey, clip(f.forms[0]), s.keyTable.Source())
 		}
 	}
@@ -178,45 +205,20 @@ func (s *Store) request(row *signingRow, f sender) (Request, error) {
 	return r, nil
 }
 
+// ownKey finds the row of KeyTable that is called like the sender's domain.
+func (s *Store) ownKey(f sender) (key *keyRow, name string) {
+	for _, name := range f.forms {
+		if key := s.findKey(name); key != nil {
+			return key, name
+		}
+	}
+	return nil, ""
+}
+
 // signerInside reports whether the domain of a signer is d= or below it, which
 // i= must be (RFC 6376 §3.5).
 func signerInside(signer, domain string) bool {
 	host, err1 := dkim.DomainName(signer[strings.LastIndexByte(signer, '@')+1:])
 	parent, err2 := dkim.DomainName(domain)
 	return err1 == nil && err2 == nil && dkim.Within(host, parent)
-}
-
-// selectDomain is Select with Domain, Selector and KeyFile in place of tables.
-func (s *Store) selectDomain(f sender) ([]Request, error) {
-	r := Request{KeyName: s.domainKey.name, Row: "domain", Selector: s.domainKey.selector, key: s.domainKey, store: s}
-	for _, domain := range append(slices.Clone(f.forms), "*") {
-		if _, ok := s.domains.Get(domain); ok {
-			if f.err != nil {
-				return nil, f.err
-			}
-			r.Domain = f.ascii
-			return []Request{r}, nil
-		}
-	}
-	if !s.subDomains {
-		return nil, nil
-	}
-	for _, domain := range f.forms {
-		for rest := domain; ; {
-			_, parent, ok := strings.Cut(rest, ".")
-			if !ok {
-				break
-			}
-			if _, ok := s.domains.Get(parent); ok {
-				ascii, err := dkim.DomainName(parent)
-				if err != nil {
-					return nil, fmt.Errorf("%w: %w", ErrSender, err)
-				}
-				r.Domain, r.AUID = ascii, "@"+ascii
-				return []Request{r}, nil
-			}
-			rest = parent
-		}
-	}
-	return nil, nil
 }

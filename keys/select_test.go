@@ -144,6 +144,57 @@ func TestOwnDomain(t *testing.T) {
 	}
 }
 
+// Whose domain is ours, for the notice about strangers: a row for everybody
+// makes no domain ours, a row or key that names it does.
+func TestNames(t *testing.T) {
+	dir := t.TempDir()
+	writeKey(t, dir+"/k")
+	const keys = "k example.com:s:@DIR@/k\nany %:s:@DIR@/k\nown.example %:s:@DIR@/k\n"
+	for _, tt := range []struct {
+		name, kind, signing, domain string
+		want                        bool
+	}{
+		{"row of the domain", "refile", "*@a.example any\n", "a.example", true},
+		{"no row", "refile", "*@a.example any\n", "b.example", false},
+		{"row for all", "refile", "* any\n", "a.example", false},
+		{"row for all addresses", "refile", "*@* any\n", "a.example", false},
+		{"row for all of a user", "file", "u@* any\n", "a.example", false},
+		{"row for all, key of the domain", "refile", "* k\n", "example.com", true},
+		{"row for all, key of a parent", "refile", "* k\n", "sub.example.com", true},
+		{"row for all, key of another", "refile", "* k\n", "a.example", false},
+		{"row for a top level", "refile", "*.example any\n", "a.example", true},
+		{"percent with a key of the name", "refile", "* %\n", "own.example", true},
+		{"percent without", "refile", "* %\n", "a.example", false},
+		{"domain that is none", "refile", "* any\n", "a..b", false},
+		{"no domain", "refile", "*@a.example any\n", "", false},
+		{"domain too long", "refile", "*.example any\n", strings.Repeat("a.", 600) + "example", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := tables{kind: tt.kind, signing: tt.signing, keys: keys}.mustLoad(t, dir, newTestCache(&prover{}, io.Discard))
+			if got := s.Names(Address{"u", tt.domain}); got != tt.want {
+				t.Errorf("got %t, want %t", got, tt.want)
+			}
+		})
+	}
+	for _, tt := range []struct {
+		listed, domain string
+		want           bool
+	}{
+		{"example.com", "example.com", true}, {"example.com", "sub.example.com", true}, {"example.com", "a.example", false}, {"*", "a.example", false},
+	} {
+		s, err := Load(Options{Domain: dataset.List(tt.listed), SubDomains: true, Selector: "s", KeyFile: dir + "/k"}, newTestCache(&prover{}, io.Discard))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Names(Address{"u", tt.domain}); got != tt.want {
+			t.Errorf("domain = %q: %s: got %t, want %t", tt.listed, tt.domain, got, tt.want)
+		}
+	}
+	if s, err := Load(Options{}, newTestCache(&prover{}, io.Discard)); err != nil || s.Names(Address{"u", "a.example"}) {
+		t.Errorf("a store without tables: %v", err)
+	}
+}
+
 func TestPathPerDomain(t *testing.T) {
 	dir := t.TempDir()
 	a := writeKey(t, dir+"/a.example/s")

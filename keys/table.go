@@ -3,9 +3,10 @@ package keys
 import (
 	"errors"
 	"fmt"
-	"github.com/postseal/postseal/milter/dkim"
 	"strings"
 	"sync/atomic"
+
+	"github.com/postseal/postseal/milter/dkim"
 )
 
 // ownDomain stands in the tables for the sender's domain.
@@ -81,7 +82,9 @@ type signingRow struct {
 	keyName string
 	signer  string  // for i=; may have "%"
 	key     *keyRow // nil where the name is "%"
-	bad     error
+	// everyDomain says that the row's pattern does not name a domain.
+	everyDomain bool
+	bad         error
 }
 
 func parseSigningRow(value string) (*signingRow, error) {
@@ -98,6 +101,12 @@ func parseSigningRow(value string) (*signingRow, error) {
 		g.bad = fmt.Errorf("the signer %q has a blank or control character", clip(g.signer))
 	}
 	return g, nil
+}
+
+// everyDomain reports whether a key of SigningTable is for whatever domain there
+// is: "*", "*@*", "user@*".
+func everyDomain(pattern string) bool {
+	return strings.Trim(pattern[strings.LastIndexByte(pattern, '@')+1:], "*") == ""
 }
 
 // clip bounds a name from a table for messages: a row that lacks its name can
