@@ -2,9 +2,6 @@ package milter
 
 import (
 	"net/netip"
-	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/postseal/postseal/config"
 	"github.com/postseal/postseal/keys"
@@ -64,7 +61,7 @@ type Decision struct {
 	Reasons []Reason
 	// Sender is the address that the tables were asked for, as far as it is known.
 	Sender mailbox.Address
-	// Author is the mailbox of From.
+	// Author is the mailbox of From, the first of several.
 	Author mailbox.Address
 	// Internal says that the client is one of internal_hosts.
 	Internal bool
@@ -72,6 +69,8 @@ type Decision struct {
 	// out unsigned, or a stranger who uses our domain, unless the mail turns out
 	// to carry a valid signature (it was forwarded).
 	Warn bool
+
+	authors []mailbox.Address // every mailbox of From
 }
 
 func (d *Decision) because(c Code, args ...string) {
@@ -112,50 +111,6 @@ func (s *Snapshot) Decide(f Facts) Decision {
 	d.because(ReasonModeNoVerify)
 	d.Verdict = Pass
 	return d
-}
-
-// readAuthor finds Author and Sender. A message with no From, with several, or
-// with one that cannot be read has no certain author (RFC 5322 §3.6, RFC 6376
-// §8.15): the reason is returned.
-func (d *Decision) readAuthor(fields []dkim.Field, senderHeaders []string) *Reason {
-	var from []string
-	for _, f := range fields {
-		if f.Is("From") {
-			from = append(from, f.Value)
-		}
-	}
-	var r Reason
-	switch len(from) {
-	case 0:
-		r = because(ReasonNoFrom)
-		return &r
-	case 1:
-	default:
-		r = because(ReasonManyFrom, strconv.Itoa(len(from)))
-		return &r
-	}
-	authors, err := mailbox.ParseList(from[0])
-	if err != nil || len(authors) == 0 {
-		cause := "no address in it"
-		if err != nil {
-			cause = err.Error()
-		}
-		r = because(ReasonBadFrom, clip(strings.TrimSpace(from[0])), cause)
-		return &r
-	}
-	d.Author, d.Sender = authors[0], authors[0]
-	for _, name := range senderHeaders {
-		i := slices.IndexFunc(fields, func(f dkim.Field) bool { return f.Is(name) })
-		if i < 0 {
-			continue
-		}
-		if senders, err := mailbox.ParseList(fields[i].Value); err == nil && len(senders) > 0 {
-			d.Sender = senders[0]
-			return nil
-		}
-		d.because(ReasonSenderUnread, name)
-	}
-	return nil
 }
 
 // ours decides whether the message comes from us: by the MTA's daemon_name,
@@ -240,53 +195,27 @@ func (s *Snapshot) request(f Facts, d *Decision) (done bool) {
 			return true
 		}
 	}
-	if !s.authorMatches(f, d.Author) {
-		login, _ := f.Macro("auth_authen")
-		d.because(ReasonAuthorMismatch, d.Author.String(), login, f.MailFrom)
-		d.Warn = true
-		return false
+	for _, author := range d.authors {
+		if !s.authorMatches(f, author) {
+			login, _ := f.Macro("auth_authen")
+			d.because(ReasonAuthorMismatch, author.String(), login, f.MailFrom)
+			d.Warn = true
+			return false
+		}
 	}
 	d.Verdict, d.Requests = Sign, requests
 	return true
 }
 
-// authorMatches applies author_must_match. A login without a domain matches
-// no author: it would let a user sign as a namesake of another domain.
-func (s *Snapshot) authorMatches(f Facts, author mailbox.Address) bool {
-	if len(s.cfg.AuthorMustMatch) == 0 {
-		return true
-	}
-	for _, what := range s.cfg.AuthorMustMatch {
-		claim := f.MailFrom
-		if what == "login" {
-			claim, _ = f.Macro("auth_authen")
-		}
-		if a, err := mailbox.Parse(claim); err == nil && strings.EqualFold(a.String(), author.String()) {
-			return true
-		}
-	}
-	return false
-}
-
-// noticeStranger says so when a client that is not ours uses an author that we
-// would sign for.
+// noticeStranger says so when a client that is not ours uses a domain that the
+// tables speak of; a row for every domain there is makes nobody's domain ours.
 func (s *Snapshot) noticeStranger(f Facts, d *Decision) {
 	if _, ignored := s.externalIgnore.Match(f.Host, address(f.Addr)); ignored {
 		return
 	}
-	requests, err := s.keys.Select(keys.Address{Local: d.Author.Local, Domain: d.Author.Domain})
-	if err == nil && len(requests) == 0 {
+	if !s.keys.Names(keys.Address{Local: d.Author.Local, Domain: d.Author.Domain}) {
 		return
 	}
 	d.because(ReasonStranger, f.client(), d.Author.Domain)
 	d.Warn = true
-}
-
-// clip bounds text from mail that goes into a reason.
-func clip(s string) string {
-	const longest = 200
-	if len(s) <= longest {
-		return s
-	}
-	return s[:longest] + "…"
 }

@@ -18,6 +18,7 @@ const (
 	ReasonNoFrom          Code = "no_from"
 	ReasonManyFrom        Code = "many_from"
 	ReasonBadFrom         Code = "bad_from"
+	ReasonLocalAuthor     Code = "from_part_without_domain"
 	ReasonSenderUnread    Code = "sender_unreadable"
 	ReasonExemptDomain    Code = "exempt_domain"
 	ReasonMTAMatch        Code = "mta_match"
@@ -52,6 +53,7 @@ var reasonWords = map[Code]string{
 	ReasonNoFrom:          "the message has no From field",
 	ReasonManyFrom:        "the message has %s From fields",
 	ReasonBadFrom:         "the From field %s cannot be read: %s",
+	ReasonLocalAuthor:     "the From field has a name without a domain beside %s",
 	ReasonSenderUnread:    "the field %s does not name a sender",
 	ReasonExemptDomain:    "domain %s is in exempt_domains",
 	ReasonMTAMatch:        "daemon_name %s is in mta",

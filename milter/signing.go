@@ -2,7 +2,9 @@ package milter
 
 import (
 	"context"
+	"errors"
 
+	"github.com/postseal/postseal/config"
 	"github.com/postseal/postseal/keys"
 	"github.com/postseal/postseal/milter/dkim"
 )
@@ -15,7 +17,8 @@ type signer struct {
 
 // beginSigning gets the keys and starts the hashes. A key that should sign and
 // cannot ends the message here, deferred by default: nothing leaves unsigned in
-// silence.
+// silence. Where on_internal_error lets the message through, the other keys
+// sign it.
 func (m *message) beginSigning() reply {
 	s := m.snapshot
 	now := m.session.server.now()
@@ -23,9 +26,13 @@ func (m *message) beginSigning() reply {
 	for _, r := range m.decision.Requests {
 		key, err := r.Signer()
 		if err != nil {
-			m.decision.because(ReasonKeyUnusable, r.KeyName, err.Error())
+			m.decision.because(ReasonKeyUnusable, r.KeyName, brief(err))
 			m.decision.Warn = true
-			return m.dispose(disposition{s.cfg.OnInternalError, "7.0", "DKIM signing is not possible for now"})
+			m.outcome.disposition = disposition{s.cfg.OnInternalError, "7.0", "DKIM signing is not possible for now"}
+			if a := s.cfg.OnInternalError; a != config.Accept && a != config.Quarantine {
+				return m.dispose(m.outcome.disposition)
+			}
+			continue
 		}
 		o := s.signing
 		o.Domain, o.Selector, o.AUID, o.Key, o.Time = r.Domain, r.Selector, r.AUID, key, now
@@ -39,10 +46,22 @@ func (m *message) beginSigning() reply {
 		m.signers = append(m.signers, signer{sig, r})
 		published[keyName{r.Selector, r.Domain}.dns()] = keys.RecordText(key.Public())
 	}
+	if len(m.signers) == 0 {
+		return m.dispose(m.outcome.disposition)
+	}
 	if s.cfg.SignOnce {
 		m.own = m.newVerifier(context.Background(), published)
 	}
 	return goOn()
+}
+
+// brief is the text of a key's error for the log line of a message.
+func brief(err error) string {
+	var keyErr *keys.KeyError
+	if errors.As(err, &keyErr) {
+		return keyErr.Brief()
+	}
+	return err.Error()
 }
 
 // signatureError is the end of a message that cannot be signed.

@@ -1,0 +1,107 @@
+package milter
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/postseal/postseal/milter/dkim"
+	"github.com/postseal/postseal/milter/mailbox"
+)
+
+// readAuthor finds Author and Sender. A message with no From, with several, or
+// with one that cannot be read has no certain author (RFC 5322 §3.6, RFC 6376
+// §8.15): the reason is returned.
+func (d *Decision) readAuthor(fields []dkim.Field, senderHeaders []string) *Reason {
+	var from []string
+	for _, f := range fields {
+		if f.Is("From") {
+			from = append(from, f.Value)
+		}
+	}
+	var r Reason
+	switch len(from) {
+	case 0:
+		r = because(ReasonNoFrom)
+		return &r
+	case 1:
+	default:
+		r = because(ReasonManyFrom, strconv.Itoa(len(from)))
+		return &r
+	}
+	authors, local, err := addresses(from[0])
+	if err != nil {
+		r = because(ReasonBadFrom, clip(strings.TrimSpace(from[0])), err.Error())
+		return &r
+	}
+	d.Author, d.Sender, d.authors = authors[0], authors[0], authors
+	if local {
+		d.because(ReasonLocalAuthor, d.Author.String())
+	}
+	for _, name := range senderHeaders {
+		i := slices.IndexFunc(fields, func(f dkim.Field) bool { return f.Is(name) })
+		if i < 0 {
+			continue
+		}
+		if senders, _, err := addresses(fields[i].Value); err == nil {
+			d.Sender = senders[0]
+			return nil
+		}
+		d.because(ReasonSenderUnread, name)
+	}
+	return nil
+}
+
+var errNoAddress = errors.New("no address in it")
+
+// addresses reads an address field in which there is at least one, and no doubt
+// about it. local says that a name without a domain stands beside them:
+// "u@example.com, root" and "Doe, John <u@example.com>" are common, and sure
+// enough for OpenDKIM, too.
+func addresses(value string) (found []mailbox.Address, local bool, err error) {
+	found, err = mailbox.ParseList(value)
+	local = errors.Is(err, mailbox.ErrNoDomain)
+	switch {
+	case err != nil && (!local || len(found) == 0):
+		return nil, false, err
+	case len(found) == 0:
+		return nil, false, errNoAddress
+	}
+	return found, local, nil
+}
+
+// authorMatches applies author_must_match. A login without a domain matches
+// no author: it would let a user sign as a namesake of another domain.
+func (s *Snapshot) authorMatches(f Facts, author mailbox.Address) bool {
+	if len(s.cfg.AuthorMustMatch) == 0 {
+		return true
+	}
+	for _, what := range s.cfg.AuthorMustMatch {
+		claim := f.MailFrom
+		if what == "login" {
+			claim, _ = f.Macro("auth_authen")
+		}
+		if a, err := mailbox.Parse(claim); err == nil && sameMailbox(a, author) {
+			return true
+		}
+	}
+	return false
+}
+
+// sameMailbox compares addresses without regard to the case of ASCII letters
+// and to the form of internationalised domains.
+func sameMailbox(a, b mailbox.Address) bool {
+	x, err1 := dkim.DomainName(a.Domain)
+	y, err2 := dkim.DomainName(b.Domain)
+	return err1 == nil && err2 == nil && x == y && a.SameLocal(b)
+}
+
+// clip bounds text from mail that goes into a reason.
+func clip(s string) string {
+	const longest = 200
+	if len(s) <= longest {
+		return s
+	}
+	return s[:longest] + "…"
+}
