@@ -23,8 +23,9 @@ const (
 	maxStray = 64
 )
 
-// try asks one server once: by UDP from a fresh port, then by TCP where the
-// answer was truncated (RFC 7766 §5). It runs in a goroutine of its own.
+// try asks one server once: by UDP from a fresh port, without EDNS0 where it
+// knows none (RFC 6891 §7), then by TCP where the answer was truncated (RFC 7766
+// §5). It runs in a goroutine of its own.
 func try(ctx context.Context, server netip.AddrPort, name string) (r reply) {
 	r.server = server
 	defer func() {
@@ -32,22 +33,40 @@ func try(ctx context.Context, server netip.AddrPort, name string) (r reply) {
 			r.msg, r.err = nil, fmt.Errorf("%s: panic: %v", server, p)
 		}
 	}()
-	r.msg, r.err = exchange(ctx, "udp", server, name)
-	if r.err == nil && r.msg.Truncated {
-		r.msg, r.err = exchange(ctx, "tcp", server, name)
+	edns := true
+	msg, err := exchange(ctx, "udp", server, name, edns)
+	if err == nil && (msg.Rcode == dns.RcodeFormatError || msg.Rcode == dns.RcodeNotImplemented) {
+		edns = false
+		msg, err = exchange(ctx, "udp", server, name, edns)
 	}
-	if r.err != nil {
-		r.err = fmt.Errorf("%s: %w", server, r.err)
-		return r
+	if err == nil && msg.Truncated {
+		msg, err = exchange(ctx, "tcp", server, name, edns)
 	}
-	switch r.msg.Rcode {
-	case dns.RcodeSuccess, dns.RcodeNameError:
-	default:
-		// SERVFAIL, REFUSED, NOTIMP, FORMERR and whatever else: ask another.
-		r.err = fmt.Errorf("%s answered %s", server, rcodeName(r.msg.Rcode))
-		r.msg = nil
+	if err != nil {
+		r.err = fmt.Errorf("%s: %w", server, err)
+	} else if err = refusal(msg); err != nil {
+		r.err = fmt.Errorf("%s %w", server, err)
+	} else {
+		r.msg = msg
 	}
 	return r
+}
+
+// refusal says why a message is no answer that tells whether the name has
+// records; another server is asked then.
+func refusal(msg *dns.Msg) error {
+	if msg.Rcode != dns.RcodeSuccess && msg.Rcode != dns.RcodeNameError {
+		return fmt.Errorf("answered %s", rcodeName(msg.Rcode)) // SERVFAIL, REFUSED and whatever else
+	}
+	if msg.Truncated {
+		return errors.New("truncated its answer over TCP")
+	}
+	// A referral to other servers comes from one that does not recurse (RFC 2308
+	// §2.1): it says nothing about the name.
+	if _, known := negativeTTL(msg); !known && len(msg.Answer) == 0 && len(msg.Ns) > 0 && !msg.Authoritative {
+		return errors.New("answered with a referral: it does not recurse")
+	}
+	return nil
 }
 
 func rcodeName(rcode int) string {
@@ -58,7 +77,7 @@ func rcodeName(rcode int) string {
 }
 
 // exchange sends one question and returns the first message that answers it.
-func exchange(ctx context.Context, network string, server netip.AddrPort, name string) (*dns.Msg, error) {
+func exchange(ctx context.Context, network string, server netip.AddrPort, name string, edns bool) (*dns.Msg, error) {
 	var dialer net.Dialer
 	nc, err := dialer.DialContext(ctx, network, server.String())
 	if err != nil {
@@ -70,7 +89,9 @@ func exchange(ctx context.Context, network string, server netip.AddrPort, name s
 
 	question := new(dns.Msg)
 	question.SetQuestion(dns.Fqdn(name), dns.TypeTXT)
-	question.SetEdns0(udpSize, false)
+	if edns {
+		question.SetEdns0(udpSize, false)
+	}
 	question.AuthenticatedData = true // asks for the AD bit: RFC 6840 §5.7
 
 	conn := &dns.Conn{Conn: nc, UDPSize: readSize}

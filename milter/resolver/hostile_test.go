@@ -196,6 +196,99 @@ func TestLateAnswer(t *testing.T) {
 	}
 }
 
+// What says nothing about the name is trouble that passes, never "no records".
+func TestTemporaryTrouble(t *testing.T) {
+	ns := &dns.NS{Hdr: dns.RR_Header{Name: "com.", Rrtype: dns.TypeNS, Class: dns.ClassINET, Ttl: 60}, Ns: "a.gtld.example."}
+	soa := &dns.SOA{Hdr: dns.RR_Header{Name: "example.com.", Rrtype: dns.TypeSOA, Class: dns.ClassINET, Ttl: 60}, Ns: "ns.example.", Mbox: "x.example.", Minttl: 60}
+	for _, tt := range []struct {
+		name   string
+		change func(*dns.Msg)
+		err    string // "": there are no records, and that is certain
+	}{
+		{"referral", func(m *dns.Msg) { m.Ns = []dns.RR{ns} }, "it does not recurse"},
+		{"no records, with the zone's servers", func(m *dns.Msg) { m.Ns, m.Authoritative = []dns.RR{ns}, true }, ""},
+		{"no records", func(m *dns.Msg) { m.Ns = []dns.RR{soa} }, ""},
+		{"no records and no SOA", func(*dns.Msg) {}, ""},
+		{"no such name", func(m *dns.Msg) { m.Ns, m.Rcode = []dns.RR{soa}, dns.RcodeNameError }, ""},
+		{"SERVFAIL", func(m *dns.Msg) { m.Rcode = dns.RcodeServerFailure }, "answered SERVFAIL"},
+		{"REFUSED", func(m *dns.Msg) { m.Rcode = dns.RcodeRefused }, "answered REFUSED"},
+		{"an RCODE of no name", func(m *dns.Msg) { m.Rcode = 14 }, "answered RCODE 14"},
+		{"truncated, and nobody at the TCP port", func(m *dns.Msg) { m.Truncated = true }, "connection refused"},
+		{"endless alias", func(m *dns.Msg) {
+			m.Answer = []dns.RR{&dns.CNAME{Hdr: dns.RR_Header{Name: m.Question[0].Name, Rrtype: dns.TypeCNAME, Class: dns.ClassINET, Ttl: 60}, Target: m.Question[0].Name}}
+		}, errChain.Error()},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			addr := raw(t, func(q *dns.Msg) [][]byte {
+				return [][]byte{forge(q, "", func(m *dns.Msg) { m.Answer = nil; tt.change(m) })}
+			})
+			txt, _, err := client(t, Options{Nameservers: []string{addr}}).LookupTXT(t.Context(), key)
+			if len(txt) > 0 || (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
+				t.Errorf("got %q, %v; want the error %q", txt, err, tt.err)
+			}
+		})
+	}
+}
+
+// A server from before EDNS0 is asked again without it (RFC 6891 §7).
+func TestNoEDNS(t *testing.T) {
+	for _, rcode := range []int{dns.RcodeFormatError, dns.RcodeNotImplemented} {
+		addr := raw(t, func(q *dns.Msg) [][]byte {
+			if q.IsEdns0() != nil {
+				return [][]byte{forge(q, "", func(m *dns.Msg) { m.Question, m.Answer, m.Rcode = nil, nil, rcode })}
+			}
+			return [][]byte{forge(q, "old and well", nil)}
+		})
+		txt, _, err := client(t, Options{Nameservers: []string{addr}}).LookupTXT(t.Context(), key)
+		if err != nil || len(txt) != 1 || txt[0] != "old and well" {
+			t.Errorf("after %s: %q, %v", dns.RcodeToString[rcode], txt, err)
+		}
+	}
+}
+
+// TCP is bounded by the deadline too, and what it truncates is no answer.
+func TestTCPTrouble(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		answer func(q *dns.Msg) []byte // nil: none
+		err    string
+	}{
+		{"silent", nil, "no answer from"},
+		{"truncated again", func(q *dns.Msg) []byte { return forge(q, "half", func(m *dns.Msg) { m.Truncated = true }) }, "truncated its answer over TCP"},
+		{"another id", func(q *dns.Msg) []byte { return forge(q, "forged", func(m *dns.Msg) { m.Id++ }) }, "answer to another question"},
+		{"cut short", func(q *dns.Msg) []byte { p := forge(q, "half", nil); return p[:len(p)-2] }, "malformed answer"},
+		{"nothing", func(q *dns.Msg) []byte { return []byte{} }, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			addr := raw(t, func(q *dns.Msg) [][]byte {
+				return [][]byte{forge(q, "", func(m *dns.Msg) { m.Answer, m.Truncated = nil, true })}
+			})
+			l, err := net.Listen("tcp", addr)
+			if err != nil {
+				t.Skipf("the TCP port of the same number is in use: %v", err)
+			}
+			t.Cleanup(func() { l.Close() })
+			go func() {
+				for {
+					c, err := l.Accept()
+					if err != nil {
+						return
+					}
+					t.Cleanup(func() { c.Close() })
+					conn := &dns.Conn{Conn: c}
+					if q, err := conn.ReadMsg(); err == nil && tt.answer != nil {
+						conn.Write(tt.answer(q))
+					}
+				}
+			}()
+			txt, _, err := client(t, Options{Nameservers: []string{addr}, Timeout: 300 * time.Millisecond}).LookupTXT(t.Context(), key)
+			if len(txt) > 0 || err == nil || !strings.Contains(err.Error(), tt.err) {
+				t.Errorf("got %q, %v; want the error %q", txt, err, tt.err)
+			}
+		})
+	}
+}
+
 func FuzzRead(f *testing.F) {
 	question := new(dns.Msg)
 	question.SetQuestion(key+".", dns.TypeTXT)
