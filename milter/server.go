@@ -32,7 +32,7 @@ type Server struct {
 	listeners []net.Listener
 	sessions  map[*session]struct{}
 	running   sync.WaitGroup // sessions
-	refused   time.Time      // when a refusal was last logged
+	full      time.Time      // when it was last logged that no connection is free
 	serial    uint64
 }
 
@@ -77,6 +77,9 @@ func (s *Server) Snapshot() *Snapshot { return s.snapshot.Load() }
 func (s *Server) Serve(l net.Listener, socket string) error {
 	s.mu.Lock()
 	s.listeners = append(s.listeners, l)
+	if s.stopping.Load() { // Shutdown has closed the others
+		l.Close()
+	}
 	s.mu.Unlock()
 	const longestPause = time.Second
 	var pause time.Duration
@@ -118,20 +121,20 @@ func (s *Server) admit(c net.Conn, socket string) {
 		c.Close()
 		return
 	}
-	if len(s.sessions) >= s.most && !s.evict() {
-		c.Close()
-		if now := time.Now(); now.Sub(s.refused) > time.Second {
-			s.refused = now
-			s.log.Warn("connection refused: maximum_connections are in use, each with a message", "maximum_connections", s.most)
+	if len(s.sessions) >= s.most {
+		evicted := s.evict()
+		if now := time.Now(); now.Sub(s.full) > time.Second {
+			s.full = now
+			s.log.Warn("maximum_connections are in use: an idle one is closed for a new one, or the new one if none is idle",
+				"maximum_connections", s.most, "refused", !evicted)
 		}
-		return
+		if !evicted {
+			c.Close()
+			return
+		}
 	}
 	s.serial++
-	ss := &session{
-		server: s, socket: socket, conn: c, wire: wire.NewConn(c, s.limits),
-		log: s.log.With("conn", s.serial),
-	}
-	ss.enter(idle)
+	ss := newSession(s, socket, c, s.log.With("conn", s.serial))
 	s.sessions[ss] = struct{}{}
 	s.running.Add(1)
 	go func() {

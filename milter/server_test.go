@@ -110,8 +110,7 @@ func TestConnectionCap(t *testing.T) {
 }
 
 func TestIdleTimeout(t *testing.T) {
-	srv, _ := signingServer(t, "")
-	srv.limits.Idle = 50 * time.Millisecond
+	srv, _ := signingServer(t, `idle_timeout = "50ms"`)
 	m := srv.connect(t, "localhost", "127.0.0.1")
 	m.closed()
 	srv.log.wait(t, "silent for too long")

@@ -40,7 +40,16 @@ type session struct {
 	macros     wire.Macros
 	host       string
 	addr       netip.Addr
-	msg        *message // nil outside a transaction
+	msg        *message   // nil outside a transaction
+	answered   wire.Reply // how the last message ended; zero once the next step has come
+}
+
+// newSession serves conn. Until CONNECT comes, the client is a stranger.
+func newSession(server *Server, socket string, conn net.Conn, log *slog.Logger) *session {
+	s := &session{server: server, socket: socket, conn: conn, wire: wire.NewConn(conn, server.limits), log: log}
+	s.forgetClient()
+	s.enter(idle)
+	return s
 }
 
 func (s *session) enter(st stage) {
@@ -51,11 +60,11 @@ func (s *session) enter(st stage) {
 // run serves the connection until it ends. A panic ends this session alone,
 // with a temporary failure for the mail in it.
 func (s *session) run() {
-	var cmd wire.Command
+	var last wire.Command // the one that is handled, or was
 	defer func() {
 		if p := recover(); p != nil {
 			s.log.Error("panic in a session; its message is deferred",
-				"panic", fmt.Sprint(p), "command", cmd.String(), "stack", string(debug.Stack()))
+				"panic", fmt.Sprint(p), "command", last.String(), "stack", string(debug.Stack()))
 			s.server.count(ReasonPanic)
 			_ = s.wire.Reply(wire.CmdEOM, wire.Tempfail())
 		}
@@ -63,14 +72,16 @@ func (s *session) run() {
 		s.conn.Close()
 	}()
 	for {
-		var payload []byte
-		var err error
-		cmd, payload, err = s.wire.Read()
+		cmd, payload, err := s.wire.Read()
 		if err == nil {
+			last = cmd
 			err = s.handle(cmd, payload)
 		}
+		if err == nil && s.server.stopping.Load() && stage(s.stage.Load()) != content {
+			err = errQuit
+		}
 		if err != nil {
-			s.explainEnd(cmd, err)
+			s.explainEnd(last, err)
 			return
 		}
 	}
@@ -79,22 +90,27 @@ func (s *session) run() {
 // errQuit is the clean end of a session.
 var errQuit = errors.New("quit")
 
-// explainEnd logs why a session ended, where that is worth a line.
-func (s *session) explainEnd(cmd wire.Command, err error) {
+// explainEnd logs why a session ended, where that is worth a line. last is the
+// last command that came, 0 before the first.
+func (s *session) explainEnd(last wire.Command, err error) {
+	after := "nothing"
+	if last != 0 {
+		after = last.String()
+	}
 	var missing *wire.MissingActionsError
 	switch {
 	case errors.Is(err, errQuit), errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
-		return
+		s.log.Debug("connection ended", "after", after)
 	case errors.As(err, &missing):
 		s.log.Error("connection refused: the MTA does not offer what this configuration needs", "err", err)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		s.log.Warn("connection closed: the MTA was silent for too long", "after", cmd.String(), "err", err)
+		s.log.Warn("connection closed: the MTA was silent for too long", "after", after, "err", err)
 	default:
-		s.log.Warn("connection closed", "command", cmd.String(), "err", err)
+		s.log.Warn("connection closed", "after", after, "err", err)
 	}
 }
 
-// errOrder is a command at a place where the protocol has none.
+// errOrder is a command at a place where it would do harm.
 var errOrder = errors.New("command out of order")
 
 // handle answers one command. An error ends the session.
@@ -110,14 +126,15 @@ func (s *session) handle(cmd wire.Command, p []byte) error {
 		if err != nil {
 			return err
 		}
-		s.macros.Set(at, pairs)
-		return nil
+		return s.macros.Set(at, pairs)
 	case wire.CmdConnect:
 		return s.connect(p)
 	case wire.CmdHelo, wire.CmdUnknown, wire.CmdData:
 		return s.wire.Reply(cmd, wire.Continue())
 	case wire.CmdMail:
 		return s.mail(p)
+	case wire.CmdRcpt, wire.CmdHeader, wire.CmdEOH, wire.CmdBody, wire.CmdEOM:
+		return s.inMessage(cmd, p)
 	case wire.CmdAbort:
 		s.endMessage()
 		return nil
@@ -126,45 +143,81 @@ func (s *session) handle(cmd wire.Command, p []byte) error {
 	case wire.CmdQuitNC:
 		s.endMessage()
 		s.macros.Reset()
-		s.host, s.addr = "", netip.Addr{}
+		s.forgetClient()
 		return nil
 	}
+	return fmt.Errorf("unknown command %v", cmd)
+}
+
+// inMessage answers a command that belongs to a message. MTAs, and those who
+// play one, leave steps out: a message may begin without MAIL (its sender is
+// unknown then, which matches no author) and its header may end without EOH.
+// What comes after the message's last reply gets that reply again.
+func (s *session) inMessage(cmd wire.Command, p []byte) error {
 	if s.msg == nil {
-		return errOrder
+		again := cmd != wire.CmdRcpt && cmd != wire.CmdHeader
+		if again && s.answered != (wire.Reply{}) {
+			return s.wire.Reply(cmd, s.answered)
+		}
+		s.begin("")
 	}
+	decided := s.msg.decision.Verdict != ""
 	switch cmd {
 	case wire.CmdRcpt:
-		e, err := wire.ParseEnvelope(p)
-		if err != nil {
-			return err
+		if decided {
+			return errOrder
 		}
-		s.msg.recipients = append(s.msg.recipients, e.Address)
-		return s.wire.Reply(cmd, wire.Continue())
+		return s.recipient(p)
 	case wire.CmdHeader:
-		if !s.beginContent() {
-			return errQuit
+		if decided {
+			return errOrder // it would be neither signed nor judged
 		}
-		name, value, err := s.wire.ParseHeader(p)
-		if err != nil {
-			return err
+		return s.header(p)
+	}
+	if !s.beginContent() {
+		return errQuit
+	}
+	if !decided {
+		if r := s.msg.endOfHeader(); r.last || cmd == wire.CmdEOH {
+			return s.finish(cmd, r)
 		}
-		s.msg.addField(name, value)
-		return s.wire.Reply(cmd, wire.Continue())
-	case wire.CmdEOH:
-		if !s.beginContent() {
-			return errQuit
-		}
-		return s.finish(cmd, s.msg.endOfHeader())
+	}
+	switch cmd {
 	case wire.CmdBody:
 		return s.finish(cmd, s.msg.bodyChunk(p))
 	case wire.CmdEOM:
-		reply, err := s.msg.endOfMessage(p)
+		r, err := s.msg.endOfMessage(p)
 		if err != nil {
 			return err
 		}
-		return s.finish(cmd, reply)
+		return s.finish(cmd, r)
 	}
-	return fmt.Errorf("unknown command %q", byte(cmd))
+	return s.finish(cmd, goOn()) // EOH for the second time
+}
+
+// recipient takes note of a recipient. Only what dont_sign_mail_to names
+// matters, and one such is enough: a message may have any number.
+func (s *session) recipient(p []byte) error {
+	e, err := wire.ParseEnvelope(p)
+	if err != nil {
+		return err
+	}
+	if m := s.msg; len(m.recipients) == 0 && m.snapshot.dontSignMailTo.has(e.Address) {
+		m.recipients = append(m.recipients, e.Address)
+	}
+	return s.wire.Reply(wire.CmdRcpt, wire.Continue())
+}
+
+func (s *session) header(p []byte) error {
+	if !s.beginContent() {
+		return errQuit
+	}
+	name, value, err := s.wire.ParseHeader(p)
+	if err != nil {
+		return err
+	}
+	s.msg.addField(name, value)
+	return s.wire.Reply(wire.CmdHeader, wire.Continue())
 }
 
 func (s *session) negotiate(p []byte) error {
@@ -180,12 +233,21 @@ func (s *session) negotiate(p []byte) error {
 }
 
 func (s *session) connect(p []byte) error {
+	s.endMessage()
 	c, err := wire.ParseConnect(p)
 	if err != nil {
 		return err
 	}
+	s.forgetClient()
 	s.host = c.Host
-	s.addr, _ = c.Addr()
+	switch a, ok := c.Addr(); {
+	case ok:
+		s.addr = a
+	case c.Family == wire.FamilyUnknown, c.Family == wire.FamilyUnix:
+		s.addr = netip.Addr{} // local submission
+	default: // an address that cannot be read is not local submission's
+		s.log.Warn("the MTA names a client's address that cannot be read; the client counts as a stranger", "client", s.host, "address", c.Address)
+	}
 	if _, peer := s.server.snapshot.Load().peers.Match(s.host, address(s.addr)); peer {
 		r := because(ReasonPeer, Facts{Host: s.host, Addr: s.addr}.client())
 		s.log.Debug("connection left alone", "reason", r.String())
@@ -202,14 +264,21 @@ func (s *session) mail(p []byte) error {
 	if err != nil {
 		return err
 	}
-	s.msg.end()
-	s.msg = newMessage(s, e.Address)
-	s.enter(envelope)
+	s.begin(e.Address)
 	return s.wire.Reply(wire.CmdMail, wire.Continue())
 }
 
+// begin begins a message. The macros stay: those of its MAIL have come already.
+func (s *session) begin(mailFrom string) {
+	s.msg.end()
+	s.msg = newMessage(s, mailFrom)
+	s.answered = wire.Reply{}
+	s.enter(envelope)
+}
+
 // beginContent marks the message as one that a stop waits for. It reports
-// false if the daemon is stopping and the message has not begun in time.
+// false if the daemon is stopping and the message has not begun in time: Shutdown
+// has closed the connection, or is about to.
 func (s *session) beginContent() bool {
 	if stage(s.stage.Load()) == content {
 		return true
@@ -223,12 +292,9 @@ func (s *session) finish(cmd wire.Command, r reply) error {
 	if err := s.wire.Reply(cmd, r.Reply); err != nil {
 		return err
 	}
-	if !r.last {
-		return nil
-	}
-	s.endMessage()
-	if s.server.stopping.Load() {
-		return errQuit
+	if r.last {
+		s.endMessage()
+		s.answered = r.Reply
 	}
 	return nil
 }
@@ -237,8 +303,15 @@ func (s *session) finish(cmd wire.Command, r reply) error {
 func (s *session) endMessage() {
 	s.msg.end()
 	s.msg = nil
+	s.answered = wire.Reply{}
 	s.macros.EndMessage()
 	s.enter(idle)
+}
+
+// forgetClient makes the client one that no list of addresses names but "all":
+// nobody is internal because the MTA says nothing of him.
+func (s *session) forgetClient() {
+	s.host, s.addr = "unknown", netip.IPv4Unspecified()
 }
 
 // snapshotForMessage is the newest snapshot, unless it needs actions that this

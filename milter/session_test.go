@@ -164,28 +164,6 @@ func TestMissingAction(t *testing.T) {
 	wantSigned(t, records, m.deliver(letter{header: plainHeader, body: plainBody}), plainHeader, plainBody)
 }
 
-// Commands that have no place end the connection, and nothing else.
-func TestOutOfOrder(t *testing.T) {
-	srv, _ := signingServer(t, "")
-	for name, do := range map[string]func(*mta){
-		"no negotiation":  func(m *mta) { m.send(wire.CmdMail, "<a@b>\x00") },
-		"header at first": func(m *mta) { m.negotiate(6, allActions, allSteps); m.send(wire.CmdHeader, "A\x00 b\x00") },
-		"unknown command": func(m *mta) { m.negotiate(6, allActions, allSteps); m.send('z', "") },
-		"end without header": func(m *mta) {
-			m.negotiate(6, allActions, allSteps)
-			m.send(wire.CmdMail, "<a@b>\x00")
-			m.send(wire.CmdEOM, "")
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			m := srv.dial(t)
-			do(m)
-			m.closed()
-			srv.connect(t, "localhost", "127.0.0.1") // the daemon answers others
-		})
-	}
-}
-
 func TestPeerIsLeftAlone(t *testing.T) {
 	srv, _ := signingServer(t, `peer_list = ["192.0.2.9"]`)
 	m := srv.dial(t)

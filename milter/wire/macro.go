@@ -52,6 +52,14 @@ const (
 	places
 )
 
+const (
+	// maxMacros is how many macros of all stages a connection keeps. Postfix
+	// knows some forty.
+	maxMacros = 512
+	// maxMacroSize bounds their names and values, in octets.
+	maxMacroSize = 64 << 10
+)
+
 // Macros keeps the macros of a connection by the stage that they came with. The
 // zero value is empty and ready.
 type Macros struct {
@@ -60,14 +68,34 @@ type Macros struct {
 
 // Set puts pairs, which it keeps, in the place of what stage had, and forgets
 // the stages further along: they are of an older message, recipient or
-// greeting. Macros for UNKNOWN, or for what is no stage, are left out.
-func (m *Macros) Set(stage Command, pairs []Macro) {
+// greeting. Macros for UNKNOWN, or for what is no stage, are left out. The error
+// wraps ErrMalformed: more than 512 macros of all stages, or more than 64 KiB of
+// them; nothing has changed then.
+func (m *Macros) Set(stage Command, pairs []Macro) error {
 	place, ok := placeOf(stage)
 	if !ok {
-		return
+		return nil
+	}
+	count, size := extent(pairs)
+	for _, list := range m.stages[:place] {
+		n, octets := extent(list)
+		count, size = count+n, size+octets
+	}
+	if count > maxMacros || size > maxMacroSize {
+		return fmt.Errorf("macros for %v: %w: %d of %d octets are more than the %d of %d octets that are kept",
+			stage, ErrMalformed, count, size, maxMacros, maxMacroSize)
 	}
 	m.stages[place] = pairs
 	clear(m.stages[place+1:])
+	return nil
+}
+
+// extent is how many macros list has, and the octets of their names and values.
+func extent(list []Macro) (count, size int) {
+	for _, p := range list {
+		size += len(p.Name) + len(p.Value)
+	}
+	return len(list), size
 }
 
 // Get looks a macro up by its name, with or without braces, in the newest

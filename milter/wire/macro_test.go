@@ -2,6 +2,7 @@ package wire
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -63,24 +64,52 @@ func check(t *testing.T, m *Macros, name, want string) {
 	}
 }
 
+func set(t *testing.T, m *Macros, stage Command, pairs []Macro) {
+	t.Helper()
+	if err := m.Set(stage, pairs); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What a connection keeps has a limit over all stages; a stage that is sent
+// again counts once.
+func TestMacrosLimits(t *testing.T) {
+	var m Macros
+	long := strings.Repeat("v", maxMacroSize/2-1)
+	for range 3 {
+		set(t, &m, CmdConnect, []Macro{{"a", long}})
+		set(t, &m, CmdMail, []Macro{{"b", long}})
+	}
+	if err := m.Set(CmdEOM, []Macro{{"c", "1"}}); !errors.Is(err, ErrMalformed) {
+		t.Errorf("more than %d octets: %v", maxMacroSize, err)
+	}
+	check(t, &m, "b", long)
+	m.Reset()
+	set(t, &m, CmdConnect, slices.Repeat([]Macro{{"a", ""}}, maxMacros))
+	if err := m.Set(CmdHelo, []Macro{{"b", ""}}); !errors.Is(err, ErrMalformed) {
+		t.Errorf("more than %d macros: %v", maxMacros, err)
+	}
+	set(t, &m, CmdConnect, slices.Repeat([]Macro{{"a", ""}}, maxMacros))
+}
+
 func TestMacrosNewestStageFirst(t *testing.T) {
 	var m Macros
 	check(t, &m, "i", "-")
-	m.Set(CmdConnect, []Macro{{"j", "mx"}, {"x", "connect"}})
-	m.Set(CmdMail, []Macro{{"i", "one"}, {"auth_type", ""}, {"x", "mail"}})
-	m.Set(CmdRcpt, []Macro{{"x", "rcpt"}})
-	m.Set(CmdUnknown, []Macro{{"x", "unknown"}})
-	m.Set('?', []Macro{{"x", "odd"}})
+	set(t, &m, CmdConnect, []Macro{{"j", "mx"}, {"x", "connect"}})
+	set(t, &m, CmdMail, []Macro{{"i", "one"}, {"auth_type", ""}, {"x", "mail"}})
+	set(t, &m, CmdRcpt, []Macro{{"x", "rcpt"}})
+	set(t, &m, CmdUnknown, []Macro{{"x", "unknown"}})
+	set(t, &m, '?', []Macro{{"x", "odd"}})
 	check(t, &m, "x", "rcpt")
 	check(t, &m, "j", "mx")
 	check(t, &m, "i", "one")
 	check(t, &m, "{i}", "one")
 	check(t, &m, "auth_type", "")
 	check(t, &m, "{auth_type}", "")
-	m.Set(CmdRcpt, nil)
+	set(t, &m, CmdRcpt, nil)
 	check(t, &m, "x", "mail")
 	for _, stage := range []Command{CmdData, CmdHeader, CmdEOH, CmdBody, CmdEOM} {
-		m.Set(stage, []Macro{{"x", stage.String()}})
+		set(t, &m, stage, []Macro{{"x", stage.String()}})
 		check(t, &m, "x", stage.String())
 	}
 }
@@ -88,10 +117,10 @@ func TestMacrosNewestStageFirst(t *testing.T) {
 func TestMacrosOfAnOlderMessage(t *testing.T) {
 	fill := func() *Macros {
 		m := &Macros{}
-		m.Set(CmdConnect, []Macro{{"j", "mx"}})
-		m.Set(CmdHelo, []Macro{{"tls", "1.3"}})
-		m.Set(CmdMail, []Macro{{"auth_type", "PLAIN"}})
-		m.Set(CmdEOM, []Macro{{"i", "old"}})
+		set(t, m, CmdConnect, []Macro{{"j", "mx"}})
+		set(t, m, CmdHelo, []Macro{{"tls", "1.3"}})
+		set(t, m, CmdMail, []Macro{{"auth_type", "PLAIN"}})
+		set(t, m, CmdEOM, []Macro{{"i", "old"}})
 		return m
 	}
 	t.Run("end of message", func(t *testing.T) {
@@ -104,14 +133,14 @@ func TestMacrosOfAnOlderMessage(t *testing.T) {
 	})
 	t.Run("the next message without an end", func(t *testing.T) {
 		m := fill()
-		m.Set(CmdMail, nil)
+		set(t, m, CmdMail, nil)
 		check(t, m, "i", "-")
 		check(t, m, "auth_type", "-")
 		check(t, m, "tls", "1.3")
 	})
 	t.Run("a new connection", func(t *testing.T) {
 		m := fill()
-		m.Set(CmdConnect, []Macro{{"j", "other"}})
+		set(t, m, CmdConnect, []Macro{{"j", "other"}})
 		check(t, m, "tls", "-")
 		check(t, m, "i", "-")
 		check(t, m, "j", "other")

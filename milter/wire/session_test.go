@@ -39,7 +39,9 @@ func serve(c *Conn) (seen []string, err error) {
 			if err != nil {
 				return seen, err
 			}
-			macros.Set(stage, pairs)
+			if err := macros.Set(stage, pairs); err != nil {
+				return seen, err
+			}
 		case CmdConnect:
 			info, err := ParseConnect(p)
 			if err != nil {
