@@ -63,10 +63,7 @@ func listenControl(dir string) (net.Listener, error) {
 func (d *Daemon) serveControl(failed chan<- error) *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, _ *http.Request) {
-		err := d.Reload()
-		d.mu.Lock()
-		result := d.lastReload
-		d.mu.Unlock()
+		result, err := d.reload()
 		code := http.StatusOK
 		if err != nil {
 			code = http.StatusUnprocessableEntity

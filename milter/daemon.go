@@ -7,7 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -49,7 +49,9 @@ type Daemon struct {
 	control net.Listener
 	started time.Time
 
-	mu         sync.Mutex // one reload at a time
+	reloading sync.Mutex // one reload at a time
+
+	mu         sync.Mutex
 	lastReload Reloaded
 }
 
@@ -94,7 +96,7 @@ func (d *Daemon) open() error {
 	}
 	var err error
 	if d.control, err = listenControl(d.cfg.RuntimeDirectory); err != nil {
-		return fmt.Errorf("control socket: %w", err)
+		return fmt.Errorf("control socket in runtime_directory: %w", err)
 	}
 	d.names = append(d.names, d.cfg.Socket...)
 	for _, l := range d.cfg.Listener {
@@ -148,17 +150,15 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
 	defer control.Close()
 	d.o.Log.Info("started", "version", d.o.Version, "keys", len(d.server.Snapshot().Keys()))
 
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	go d.reloadOn(ctx, reload) // a reload may take long: a stop does not wait for it
 	var err error
-	for stop := false; !stop; {
-		select {
-		case <-reload:
-			_ = d.Reload()
-		case err = <-failed:
-			d.o.Log.Error("a listener failed; stopping", "err", err)
-			stop = true
-		case <-ctx.Done():
-			stop = true
-		}
+	select {
+	case err = <-failed:
+		d.o.Log.Error("a listener failed; stopping", "err", err)
+		end()
+	case <-ctx.Done():
 	}
 	d.o.Log.Info("stopping", "connections", d.server.Connections())
 	drain, cancel := context.WithTimeout(context.Background(), d.server.Snapshot().cfg.DrainTimeout.Std())
@@ -168,12 +168,35 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
 	return err
 }
 
+// reloadOn reloads for each value from signals, until ctx ends.
+func (d *Daemon) reloadOn(ctx context.Context, signals <-chan os.Signal) {
+	for {
+		select {
+		case <-signals:
+			_, _ = d.reload() // it has logged its problems
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // Reload reads the configuration anew and puts it in force for the messages to
 // come. On an error, which joins all problems, the old one stays.
 func (d *Daemon) Reload() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.lastReload = Reloaded{Time: time.Now()}
+	_, err := d.reload()
+	return err
+}
+
+// reload is Reload; it also returns what the status shows of it.
+func (d *Daemon) reload() (Reloaded, error) {
+	d.reloading.Lock()
+	defer d.reloading.Unlock()
+	r := Reloaded{Time: time.Now()}
+	defer func() {
+		d.mu.Lock()
+		d.lastReload = r
+		d.mu.Unlock()
+	}()
 	old := d.server.Snapshot()
 	cfg, err := d.o.Load()
 	var next *Snapshot
@@ -181,21 +204,21 @@ func (d *Daemon) Reload() error {
 		next, err = Load(cfg, d.environment(old))
 	}
 	if err != nil {
-		d.lastReload.Problems = strings.Split(err.Error(), "\n")
-		d.o.Log.Error("reload failed; the old configuration stays in force", "problems", d.lastReload.Problems)
-		return err
+		r.Problems = strings.Split(err.Error(), "\n")
+		d.o.Log.Error("reload failed; the old configuration stays in force", "problems", r.Problems)
+		return r, err
 	}
 	d.server.Use(next)
 	if d.o.Level != nil {
 		d.o.Level.Set(cfg.LogLevel)
 	}
-	d.lastReload.Notes = needRestart(d.cfg, cfg)
+	r.Notes = needRestart(d.cfg, cfg)
 	d.o.Log.Info("configuration reloaded", "keys", len(next.Keys()))
-	for _, n := range d.lastReload.Notes {
+	for _, n := range r.Notes {
 		d.o.Log.Warn("setting changed; it takes a restart", "setting", n)
 	}
 	d.sayDisabled(next)
-	return nil
+	return r, nil
 }
 
 // sayDisabled logs the keys and rows that cannot sign.
@@ -206,18 +229,35 @@ func (d *Daemon) sayDisabled(s *Snapshot) {
 }
 
 // needRestart names the settings that differ and that a reload cannot change.
+// The mode of a listener is not among them.
 func needRestart(running, next *config.Config) []string {
-	fixed := []string{
-		"socket", "listener", "socket_mode", "socket_group", "runtime_directory", "maximum_connections",
-		"frame_timeout", "idle_timeout", "log_format", "syslog", "syslog_facility", "syslog_name",
+	sockets := func(c *config.Config) []string {
+		names := slices.Clone(c.Socket)
+		for _, l := range c.Listener {
+			names = append(names, l.Socket)
+		}
+		slices.Sort(names)
+		return names
 	}
-	a, b := reflect.ValueOf(*running), reflect.ValueOf(*next)
 	var changed []string
-	for _, name := range fixed {
-		for i := range a.NumField() {
-			if a.Type().Field(i).Tag.Get("toml") == name && !reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {
-				changed = append(changed, name)
-			}
+	for _, setting := range []struct {
+		name string
+		same bool
+	}{
+		{"socket", slices.Equal(sockets(running), sockets(next))},
+		{"socket_mode", running.SocketMode == next.SocketMode},
+		{"socket_group", running.SocketGroup == next.SocketGroup},
+		{"runtime_directory", running.RuntimeDirectory == next.RuntimeDirectory},
+		{"maximum_connections", running.MaximumConnections == next.MaximumConnections},
+		{"frame_timeout", running.FrameTimeout == next.FrameTimeout},
+		{"idle_timeout", running.IdleTimeout == next.IdleTimeout},
+		{"log_format", running.LogFormat == next.LogFormat},
+		{"syslog", running.Syslog == next.Syslog},
+		{"syslog_facility", running.SyslogFacility == next.SyslogFacility},
+		{"syslog_name", running.SyslogName == next.SyslogName},
+	} {
+		if !setting.same {
+			changed = append(changed, setting.name)
 		}
 	}
 	return changed
