@@ -3,6 +3,7 @@ package config
 import (
 	"encoding"
 	"fmt"
+	"log/slog"
 	"reflect"
 	"slices"
 	"strings"
@@ -128,6 +129,18 @@ func fieldsOf(pointer any) structFields {
 // it had.
 func set(field reflect.Value, value any) error {
 	switch target := field.Addr().Interface().(type) {
+	case *slog.Level:
+		// slog's own words are for programmers, and it takes "info+2" too.
+		text, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("want a string in quotes, found %s", kindOf(value))
+		}
+		level, ok := levels[strings.ToLower(text)]
+		if !ok {
+			return fmt.Errorf("unknown level %q; want debug, info, warn or error", text)
+		}
+		*target = level
+		return nil
 	case *dataset.Spec:
 		var spec dataset.Spec
 		if err := spec.UnmarshalTOML(value); err != nil {
@@ -163,6 +176,11 @@ func set(field reflect.Value, value any) error {
 		return fmt.Errorf("want a whole number without quotes, found %s", kindOf(value))
 	}
 	return nil
+}
+
+// levels are the values of log_level.
+var levels = map[string]slog.Level{
+	"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
 }
 
 // kindOf names the type of a TOML value.

@@ -55,6 +55,24 @@ func RuntimeDirectory() string {
 	return DefaultRuntimeDirectory
 }
 
+// FindRuntimeDirectory is the runtime directory of a configuration file, also
+// while the file has other problems: the daemon that was started with it still
+// runs. The error says why the file cannot be read.
+func FindRuntimeDirectory(path string) (string, error) {
+	data, err := readFile(path)
+	if err != nil {
+		return "", err
+	}
+	var document map[string]any
+	if _, err := toml.Decode(string(data), &document); err != nil {
+		return "", origin{file: path}.problems([]finding{syntaxError(err)})
+	}
+	if dir, ok := document["runtime_directory"].(string); ok && dir != "" {
+		return dir, nil
+	}
+	return RuntimeDirectory(), nil
+}
+
 func readFile(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
