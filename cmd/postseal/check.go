@@ -3,36 +3,43 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"strings"
 
-	"github.com/postseal/postseal/config"
 	"github.com/postseal/postseal/keys"
-	"github.com/postseal/postseal/milter"
-	"github.com/postseal/postseal/milter/dkim"
-	"github.com/postseal/postseal/milter/proof"
 	"github.com/spf13/cobra"
 )
 
-// loadSnapshot reads a configuration and all that it names with the daemon's
-// own code. Warnings go to w.
-func loadSnapshot(path string, w io.Writer, r dkim.Resolver) (*config.Config, *milter.Snapshot, error) {
-	cfg, err := loadConfig(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	log := slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	const most = 10_000
-	s, err := milter.Load(cfg, milter.Environment{Keys: keys.NewCache(most, proof.Prove, log), Log: log, Resolver: r})
-	if err != nil {
-		return nil, nil, exitError{exitConfig, err}
-	}
-	return cfg, s, nil
+// checked is what check-config prints with --json.
+type checked struct {
+	OK bool `json:"ok"`
+	// User is whom root became for it.
+	User     string   `json:"user,omitempty"`
+	Problems []string `json:"problems"`
+	Warnings []string `json:"warnings"`
+	// Hint says as whom the problems were met, where that may be their cause.
+	Hint string       `json:"hint,omitempty"`
+	Keys []checkedKey `json:"keys"`
+}
+
+// checkedKey is a row of key_table.
+type checkedKey struct {
+	Name string `json:"name"`
+	// Where is the row's file and line.
+	Where    string `json:"where"`
+	Domain   string `json:"domain"`
+	Selector string `json:"selector"`
+	// File is the private key, empty for one that stands in the table.
+	File string `json:"file,omitempty"`
+	// State is ready, unread, stale or disabled.
+	State     keys.State `json:"state"`
+	Algorithm string     `json:"algorithm,omitempty"`
+	Bits      int        `json:"bits,omitempty"`
+	// Error says why the key cannot sign.
+	Error string `json:"error,omitempty"`
 }
 
 func newCheckConfig() *cobra.Command {
-	var path string
+	var from source
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "check-config",
@@ -41,50 +48,103 @@ func newCheckConfig() *cobra.Command {
 tables, lists, private keys and their permissions. Every key signs a probe that an
 independent implementation must verify. All problems are printed at once.
 
+Whether a key can be read and is safe depends on who reads it. Root therefore checks
+as the daemon's user: the one of --user, else of the daemon that is running, else
+(for the configuration in /etc/postseal) the user postseal if there is one.
+
 The exit status is 0 if all is in order and 78 if the daemon would not start or a
-key could not sign. Run it as the daemon's user: whether a key is safe depends on
-who reads it.`,
-		Example: "  postseal check-config\n  postseal check-config -c ./postseal.toml --json",
-		Args:    usageArgs(cobra.NoArgs),
+key could not sign; warnings do not count.
+
+With --json: {ok, user, problems: [text], warnings: [text], hint, keys: [{name,
+where, domain, selector, file, state, algorithm, bits, error}]}.`,
+		Example: `  postseal check-config
+  postseal check-config --user postseal
+  postseal check-config -c ./postseal.toml --json`,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, s, err := loadSnapshot(path, cmd.ErrOrStderr(), nil)
-			var problems []string
-			if err != nil {
-				problems = strings.Split(err.Error(), "\n")
-			} else {
-				for _, p := range s.Disabled() {
-					problems = append(problems, p.Error())
-				}
+			l, err := from.load(cmd, nil)
+			if exit := (exitError{}); errors.As(err, &exit) && exit.code != exitConfig {
+				return err
 			}
-			if asJSON {
-				report := struct {
-					OK       bool           `json:"ok"`
-					Problems []string       `json:"problems,omitempty"`
-					Keys     []keys.KeyInfo `json:"keys,omitempty"`
-				}{OK: len(problems) == 0, Problems: problems}
-				if s != nil {
-					report.Keys = s.Keys()
-				}
+			report := l.report(err)
+			switch {
+			case asJSON:
 				if err := printJSON(cmd, report); err != nil {
 					return err
 				}
-				if len(problems) > 0 {
+				if !report.OK {
 					return exitError{code: exitConfig}
 				}
 				return nil
+			case !report.OK:
+				l.warn(cmd)
+				return exitError{exitConfig, report.words()}
 			}
-			if len(problems) > 0 {
-				return exitError{exitConfig, errors.New(strings.Join(problems, "\npostseal: "))}
-			}
-			out := cmd.OutOrStdout()
-			fmt.Fprintf(out, "%s is in order: mode %s\n", path, cfg.Mode)
-			for _, k := range s.Keys() {
-				fmt.Fprintf(out, "key  %s\n", keyWords(k))
-			}
+			l.warn(cmd)
+			l.praise(cmd, from.path)
 			return nil
 		},
 	}
-	addConfig(cmd, &path)
+	from.add(cmd)
 	addJSON(cmd, &asJSON)
 	return cmd
+}
+
+// report sums up what load found; err is its error.
+func (l *loaded) report(err error) checked {
+	r := checked{User: l.user, Problems: []string{}, Warnings: l.warnings, Keys: []checkedKey{}}
+	if r.Warnings == nil {
+		r.Warnings = []string{}
+	}
+	if err != nil {
+		r.Problems = strings.Split(err.Error(), "\n")
+		r.Hint = whoAsked(l.user, err)
+		return r
+	}
+	disabled := l.snapshot.Disabled()
+	for _, p := range disabled {
+		r.Problems = append(r.Problems, p.Error())
+	}
+	r.OK = len(disabled) == 0
+	if !r.OK {
+		r.Hint = whoAsked(l.user, disabled...)
+	}
+	for _, k := range l.snapshot.Keys() {
+		key := checkedKey{
+			Name: k.Name, Where: k.Where, Domain: k.Domain, Selector: k.Selector, File: k.Path,
+			State: k.State, Algorithm: k.Algorithm, Bits: k.Bits,
+		}
+		if k.Err != nil {
+			key.Error = k.Err.Error()
+		}
+		r.Keys = append(r.Keys, key)
+	}
+	return r
+}
+
+// words are the problems, one a line, and the hint.
+func (r *checked) words() error {
+	lines := r.Problems
+	if r.Hint != "" {
+		lines = append(lines, r.Hint)
+	}
+	return errors.New(strings.Join(lines, "\n"))
+}
+
+// praise says that all is in order.
+func (l *loaded) praise(cmd *cobra.Command, path string) {
+	out := cmd.OutOrStdout()
+	as := ""
+	if l.user != "" {
+		as = ", read as the user " + l.user
+	}
+	fmt.Fprintf(out, "%s is in order: mode %s, keys: %d%s\n", path, l.cfg.Mode, len(l.snapshot.Keys()), as)
+	const most = 50
+	for i, k := range l.snapshot.Keys() {
+		if i == most {
+			fmt.Fprintf(out, "key  and %d more: --json lists them\n", len(l.snapshot.Keys())-most)
+			break
+		}
+		fmt.Fprintf(out, "key  %s\n", keyWords(k))
+	}
 }

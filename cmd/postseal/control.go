@@ -3,8 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"path/filepath"
 	"slices"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/postseal/postseal/config"
@@ -18,18 +22,35 @@ func addControl(cmd *cobra.Command, path, dir *string) {
 	cmd.Flags().StringVar(dir, "runtime-directory", "", "the daemon's runtime_directory, in place of the configuration's `folder`")
 }
 
-// control finds the running daemon.
-func control(path, dir string) (milter.Control, error) {
+// control finds the running daemon, which answers also while the configuration
+// has problems.
+func control(cmd *cobra.Command, path, dir string) (milter.Control, error) {
 	if dir != "" {
 		return milter.Control{Dir: dir}, nil
 	}
-	cfg, err := loadConfig(path)
-	if err != nil {
-		var code exitError
-		errors.As(err, &code)
-		return milter.Control{}, exitError{code.code, fmt.Errorf("%w\nthe running daemon can also be found with --runtime-directory /run/postseal", code.err)}
+	dir, err := config.FindRuntimeDirectory(path)
+	switch {
+	case err == nil:
+	case cmd.Flags().Changed("config"):
+		return milter.Control{}, exitError{exitConfig, fmt.Errorf("%w\nthe running daemon can also be found with --runtime-directory %s", err, config.DefaultRuntimeDirectory)}
+	default:
+		dir = config.RuntimeDirectory()
 	}
-	return milter.Control{Dir: cfg.RuntimeDirectory}, nil
+	return milter.Control{Dir: dir}, nil
+}
+
+// unreachable says why nobody could be asked, and what to do.
+func unreachable(c milter.Control, err error) error {
+	socket := filepath.Join(c.Dir, "control.sock")
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("no daemon is running: there is no %s; start it (postseal serve), or say where its runtime_directory is (--runtime-directory)", socket)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("no daemon is running: nobody answers on %s any more; start it (postseal serve)", socket)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%s is for root and the daemon's user; run this as one of them", socket)
+	}
+	return err
 }
 
 func newReload() *cobra.Command {
@@ -41,40 +62,36 @@ func newReload() *cobra.Command {
 		Long: `Have the running daemon read its configuration, tables and keys anew.
 
 The command waits until the new configuration is in force. If it has problems,
-they are printed, the exit status is 1 and the daemon goes on with the old one.`,
+they are printed, the exit status is 1 and the daemon goes on with the old one.
+
+With --json: {time, problems: [text], notes: [name]}; problems are left out after
+success, and notes are settings that changed and take a restart.`,
 		Example: "  postseal reload\n  postseal reload --runtime-directory /run/postseal",
-		Args:    usageArgs(cobra.NoArgs),
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			// The daemon's own folder answers even when the file is broken just now.
-			if dir == "" {
-				if cfg, err := loadConfig(path); err == nil {
-					dir = cfg.RuntimeDirectory
-				} else {
-					dir = config.RuntimeDirectory()
-				}
-			}
-			r, err := milter.Control{Dir: dir}.Reload(cmd.Context())
+			c, err := control(cmd, path, dir)
 			if err != nil {
 				return err
 			}
+			r, err := c.Reload(cmd.Context())
+			if err != nil {
+				return unreachable(c, err)
+			}
 			if asJSON {
-				err = printJSON(cmd, r)
-			} else {
-				out := cmd.OutOrStdout()
-				for _, p := range r.Problems {
-					fmt.Fprintln(cmd.ErrOrStderr(), p)
+				if err := printJSON(cmd, r); err != nil || len(r.Problems) == 0 {
+					return err
 				}
-				for _, n := range r.Notes {
-					fmt.Fprintf(out, "%s changed: that takes a restart\n", n)
-				}
-				if len(r.Problems) == 0 {
-					fmt.Fprintln(out, "reloaded")
-				}
+				return exitError{code: exitFailed}
 			}
-			if err == nil && len(r.Problems) > 0 {
-				return exitError{exitFailed, errors.New("not reloaded; the old configuration stays in force")}
+			if len(r.Problems) > 0 {
+				return exitError{exitFailed, errors.New(strings.Join(r.Problems, "\n") + "\nnot reloaded; the old configuration stays in force")}
 			}
-			return err
+			out := cmd.OutOrStdout()
+			for _, n := range r.Notes {
+				fmt.Fprintf(out, "%s changed: that takes a restart\n", n)
+			}
+			fmt.Fprintln(out, "reloaded")
+			return nil
 		},
 	}
 	addControl(cmd, &path, &dir)
@@ -86,19 +103,24 @@ func newStatus() *cobra.Command {
 	var path, dir string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:     "status",
-		Short:   "Show what the daemon is doing",
-		Long:    "Show the running daemon's sockets, keys and counters, and the keys that cannot sign.",
+		Use:   "status",
+		Short: "Show what the daemon is doing",
+		Long: `Show the running daemon's sockets, keys and counters, and the keys that cannot sign.
+
+With --json: {version, pid, started, sockets: [text], connections, counts: {messages,
+reasons, actions, results: each {name: number}}, keys: [{name, where, domain, selector,
+path, algorithm, bits, state, error}], disabled: [text], last_reload: {time, problems,
+notes}}.`,
 		Example: "  postseal status\n  postseal status --json | jq .counts.messages",
-		Args:    usageArgs(cobra.NoArgs),
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := control(path, dir)
+			c, err := control(cmd, path, dir)
 			if err != nil {
 				return err
 			}
 			s, err := c.Status(cmd.Context())
 			if err != nil {
-				return err
+				return unreachable(c, err)
 			}
 			if asJSON {
 				return printJSON(cmd, s)

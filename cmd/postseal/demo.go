@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -23,7 +24,7 @@ const (
 )
 
 func newDemo() *cobra.Command {
-	var postfix bool
+	var postfix, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Sign a message and verify it, on this machine alone",
@@ -33,11 +34,14 @@ its own, hand it a message as Postfix would, hand the signed message back as a
 stranger would, and then a copy that was changed on the way.
 
 With --postfix the mail goes through a private Postfix instance, which the command
-starts and stops (as root, with Postfix installed).`,
-		Example: "  postseal demo\n  postseal demo --postfix",
-		Args:    usageArgs(cobra.NoArgs),
+starts and stops (as root, with Postfix installed).
+
+With --json: {signature, results: [{message, dkim, field}], log: [object]}; message is
+"as signed" or "changed", and log are the daemon's lines about the three messages.`,
+		Example: "  postseal demo\n  postseal demo --postfix\n  postseal demo --json | jq .results",
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			d, err := startDemo(cmd)
+			d, err := startDemo(cmd, asJSON)
 			if err != nil {
 				return err
 			}
@@ -46,16 +50,41 @@ starts and stops (as root, with Postfix installed).`,
 			} else {
 				err = d.asPostfix()
 			}
-			return d.end(err)
+			if err = d.end(err); err != nil || !asJSON {
+				return err
+			}
+			return printJSON(cmd, d.shown)
 		},
 	}
+	addJSON(cmd, &asJSON)
 	cmd.Flags().BoolVar(&postfix, "postfix", false, "send the mail through a private Postfix instance")
 	return cmd
 }
 
+// demonstrated is what demo prints with --json.
+type demonstrated struct {
+	// Signature is the DKIM-Signature field of the message that was signed.
+	Signature string              `json:"signature"`
+	Results   []demonstratedCheck `json:"results"`
+	// Log are the daemon's lines about the messages.
+	Log []json.RawMessage `json:"log"`
+}
+
+// demonstratedCheck is how one copy of the message fared when it came in.
+type demonstratedCheck struct {
+	// Message is which copy: "as signed" or "changed".
+	Message string `json:"message"`
+	DKIM    string `json:"dkim"`
+	// Field is the Authentication-Results field.
+	Field string `json:"field"`
+}
+
 // demonstration is a running daemon with its folder, its key and its DNS.
 type demonstration struct {
-	out     io.Writer
+	out     io.Writer // where the story is told
+	errors  io.Writer // where it is told of a failure that JSON leaves out
+	asJSON  bool
+	shown   demonstrated
 	log     *lockedBuffer
 	dir     string
 	address string
@@ -66,8 +95,14 @@ type demonstration struct {
 
 // startDemo makes a key, a configuration and a name server, and starts the
 // daemon as serve does.
-func startDemo(cmd *cobra.Command) (d *demonstration, err error) {
-	d = &demonstration{out: cmd.OutOrStdout(), log: new(lockedBuffer), stop: func() error { return nil }}
+func startDemo(cmd *cobra.Command, asJSON bool) (d *demonstration, err error) {
+	d = &demonstration{
+		out: cmd.OutOrStdout(), errors: cmd.ErrOrStderr(), asJSON: asJSON,
+		log: new(lockedBuffer), stop: func() error { return nil },
+	}
+	if asJSON {
+		d.out = io.Discard
+	}
 	if d.dir, err = os.MkdirTemp("", "postseal-demo-"); err != nil {
 		return nil, err
 	}
@@ -94,7 +129,7 @@ func startDemo(cmd *cobra.Command) (d *demonstration, err error) {
 		return nil, err
 	}
 	cmd.SetErr(d.log)
-	daemon, err := newDaemon(cmd, path, dnsFlags{})
+	daemon, err := newDaemon(cmd, path, dnsFlags{}, asJSON)
 	if err != nil {
 		return nil, err
 	}
@@ -164,9 +199,13 @@ func (d *demonstration) end(err error) error {
 	}
 	var lines []string
 	for line := range strings.Lines(d.log.String()) {
-		if strings.Contains(line, "msg=message ") || err != nil {
+		if strings.Contains(line, "msg=message ") || strings.Contains(line, `"msg":"message"`) || err != nil {
 			lines = append(lines, line)
+			d.shown.Log = append(d.shown.Log, json.RawMessage(line))
 		}
+	}
+	if err != nil && d.asJSON {
+		d.out = d.errors
 	}
 	if len(lines) > 0 {
 		d.say("What the daemon logged")
@@ -176,6 +215,20 @@ func (d *demonstration) end(err error) error {
 		err = e
 	}
 	return err
+}
+
+// signed keeps and shows the signature of the message.
+func (d *demonstration) signed(field string) {
+	d.shown.Signature = strings.TrimSpace(field)
+	d.show("", field)
+}
+
+// arrived keeps and shows the results field of a copy of the message.
+func (d *demonstration) arrived(message, want, field string) {
+	d.shown.Results = append(d.shown.Results, demonstratedCheck{
+		Message: message, DKIM: strings.TrimPrefix(want, "dkim="), Field: strings.TrimSpace(field),
+	})
+	d.show("", field)
 }
 
 func (d *demonstration) say(format string, args ...any) {

@@ -30,19 +30,19 @@ func (d *demonstration) asPostfix() error {
 	if len(signed) == 0 || signed[0][0] != "DKIM-Signature" {
 		return errors.New("the daemon did not sign the message")
 	}
-	d.show("", signed[0][0]+":"+signed[0][1])
+	d.signed(signed[0][0] + ":" + signed[0][1])
 	message := append(signed, demoFields...)
 
 	d.say("4. The message arrives elsewhere, from a stranger's address")
-	if err := d.arrive(message, demoBody, "dkim=pass"); err != nil {
+	if err := d.arrive("as signed", message, demoBody, "dkim=pass"); err != nil {
 		return err
 	}
 	d.say("5. The same message, changed on the way: 100 euros have become 900")
-	return d.arrive(message, strings.Replace(demoBody, "100", "900", 1), "dkim=fail")
+	return d.arrive("changed", message, strings.Replace(demoBody, "100", "900", 1), "dkim=fail")
 }
 
 // arrive hands a message to the daemon as a stranger and wants a result.
-func (d *demonstration) arrive(fields [][2]string, body, want string) error {
+func (d *demonstration) arrive(which string, fields [][2]string, body, want string) error {
 	added, err := d.hand("mail.example.net", "192.0.2.1", fields, body)
 	if err != nil {
 		return err
@@ -50,7 +50,7 @@ func (d *demonstration) arrive(fields [][2]string, body, want string) error {
 	if len(added) == 0 || added[0][0] != "Authentication-Results" || !strings.Contains(added[0][1], want) {
 		return fmt.Errorf("the daemon did not report %s: %q", want, added)
 	}
-	d.show("", added[0][0]+":"+added[0][1])
+	d.arrived(which, want, added[0][0]+":"+added[0][1])
 	return nil
 }
 

@@ -48,42 +48,47 @@ func (d *demonstration) deliverThrice(ctx context.Context, p *postfix.Instance, 
 	stranger := postfix.Client{Addr: "192.0.2.1", Name: "mail.example.net"}
 
 	d.say("4. Alice sends a message from this machine; it arrives in the mailbox with")
-	signed, err := d.deliver(ctx, p, postfix.Client{}, rcpt, []byte(message.String()), 1, "DKIM-Signature", "d="+demoDomain)
+	signed, field, err := d.deliver(ctx, p, postfix.Client{}, rcpt, []byte(message.String()), 1, "DKIM-Signature", "d="+demoDomain)
 	if err != nil {
 		return err
 	}
+	d.signed(field)
 	d.say("5. The message arrives from a stranger's address, with")
-	if _, err := d.deliver(ctx, p, stranger, rcpt, signed, 2, "Authentication-Results", "dkim=pass"); err != nil {
+	if _, field, err = d.deliver(ctx, p, stranger, rcpt, signed, 2, "Authentication-Results", "dkim=pass"); err != nil {
 		return err
 	}
+	d.arrived("as signed", "dkim=pass", field)
 	d.say("6. The same message, changed on the way: 100 euros have become 900")
 	changed := bytes.Replace(signed, []byte("100 euros"), []byte("900 euros"), 1)
-	_, err = d.deliver(ctx, p, stranger, rcpt, changed, 3, "Authentication-Results", "dkim=fail")
-	return err
+	if _, field, err = d.deliver(ctx, p, stranger, rcpt, changed, 3, "Authentication-Results", "dkim=fail"); err != nil {
+		return err
+	}
+	d.arrived("changed", "dkim=fail", field)
+	return nil
 }
 
-// deliver sends msg, waits for the n-th message of the mailbox, shows its field
+// deliver sends msg, waits for the n-th message of the mailbox, finds its field
 // of that name and wants a text in it. It returns the message as it was
-// delivered, with CRLF, without the fields that delivery puts on top.
+// delivered, with CRLF, without the fields that delivery puts on top, and the
+// field.
 func (d *demonstration) deliver(ctx context.Context, p *postfix.Instance, as postfix.Client, rcpt string, msg []byte,
-	n int, field, want string) ([]byte, error) {
+	n int, name, want string) (message []byte, field string, err error) {
 	if err := p.Deliver(as, "alice@"+demoDomain, []string{rcpt}, msg); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	box, err := p.WaitMail(ctx, rcpt, n)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	got := string(box[n-1])
-	text := fieldOf(got, field)
-	if !strings.Contains(text, want) {
-		return nil, fmt.Errorf("the message arrived without %s in %s:\n%s", want, field, got)
+	field = fieldOf(got, name)
+	if !strings.Contains(field, want) {
+		return nil, "", fmt.Errorf("the message arrived without %s in %s:\n%s", want, name, got)
 	}
-	d.show("", text)
 	if i := strings.Index(got, "DKIM-Signature:"); i > 0 {
 		got = got[i:]
 	}
-	return []byte(strings.ReplaceAll(got, "\n", "\r\n")), nil
+	return []byte(strings.ReplaceAll(got, "\n", "\r\n")), field, nil
 }
 
 // fieldOf is the first field called name in a message with LF line ends.

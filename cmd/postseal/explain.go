@@ -17,7 +17,7 @@ type explanation struct {
 	Decision milter.Verdict  `json:"decision"`
 	Reasons  []milter.Reason `json:"reasons"`
 	Words    []string        `json:"words"`
-	Keys     []explainedKey  `json:"keys,omitempty"`
+	Keys     []explainedKey  `json:"keys"`
 }
 
 type explainedKey struct {
@@ -33,7 +33,8 @@ type explainedKey struct {
 }
 
 func newExplain() *cobra.Command {
-	var path, client, host, login, mailFrom string
+	var from source
+	var client, host, login, mailFrom string
 	var recipients, macros []string
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -43,15 +44,25 @@ func newExplain() *cobra.Command {
 it, or why none would. The daemon's own code decides, with the configuration as it
 stands in the files now.
 
-Without --client the mail comes from this machine, as with sendmail(1).`,
+Without --client the mail comes from this machine, as with sendmail(1). Root asks as
+the daemon's user does, as check-config.
+
+With --json: {decision, reasons: [{code, args}], words: [text], keys: [{name, row,
+domain, selector, auid, algorithm, bits, error}]}; decision is sign, verify, pass (left
+alone), bad_from or refuse.`,
 		Example: `  postseal explain user@example.com
   postseal explain user@example.com --client 192.0.2.7
   postseal explain user@example.com --client 192.0.2.7 --login user@example.com`,
-		Args: usageArgs(cobra.ExactArgs(1)),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usage(cmd, "explain takes one address, that of From, for instance user@example.com")
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f := milter.Facts{Host: host, MailFrom: args[0], Recipients: recipients}
 			if _, err := mailbox.Parse(args[0]); err != nil {
-				return exitError{exitUsage, fmt.Errorf("FROM: %w; give an address such as user@example.com", err)}
+				return usage(cmd, "%q is no address: %w; give one such as user@example.com", args[0], err)
 			}
 			f.Fields = []dkim.Field{{Name: "From", Value: " " + args[0]}}
 			if cmd.Flags().Changed("mail-from") {
@@ -60,9 +71,12 @@ Without --client the mail comes from this machine, as with sendmail(1).`,
 			if client != "" {
 				addr, err := netip.ParseAddr(client)
 				if err != nil {
-					return exitError{exitUsage, fmt.Errorf("--client: %w", err)}
+					return usage(cmd, "--client %q is no address of a host; give one such as 192.0.2.7 or 2001:db8::7", client)
 				}
 				f.Addr = addr.Unmap()
+				if !cmd.Flags().Changed("host") && !f.Addr.IsLoopback() {
+					f.Host = "[" + f.Addr.String() + "]" // as Postfix calls a client without a name
+				}
 			}
 			known := map[string]string{}
 			if login != "" {
@@ -74,12 +88,16 @@ Without --client the mail comes from this machine, as with sendmail(1).`,
 			}
 			f.Macro = func(name string) (string, bool) { v, ok := known[name]; return v, ok }
 
-			cfg, s, err := loadSnapshot(path, cmd.ErrOrStderr(), noDNS{})
+			l, err := from.load(cmd, noDNS{})
+			l.warn(cmd)
 			if err != nil {
-				return err
+				return l.failed(err)
 			}
-			f.Mode = cfg.Mode
-			e := explain(s.Decide(f))
+			f.Mode = l.cfg.Mode
+			e, bad := explain(l.snapshot.Decide(f))
+			if hint := whoAsked(l.user, bad...); hint != "" && len(bad) > 0 {
+				fmt.Fprintf(cmd.ErrOrStderr(), "postseal: %s\n", hint)
+			}
 			if asJSON {
 				return printJSON(cmd, e)
 			}
@@ -87,11 +105,11 @@ Without --client the mail comes from this machine, as with sendmail(1).`,
 			return nil
 		},
 	}
-	addConfig(cmd, &path)
+	from.add(cmd)
 	addJSON(cmd, &asJSON)
 	fl := cmd.Flags()
 	fl.StringVar(&client, "client", "", "the client's `address` (default: local submission)")
-	fl.StringVar(&host, "host", "localhost", "the client's `name`, as the MTA reports it")
+	fl.StringVar(&host, "host", "localhost", "the client's `name`, as the MTA reports it; for another --client [ADDRESS]")
 	fl.StringVar(&login, "login", "", "the client is authenticated as this `user`")
 	fl.StringVar(&mailFrom, "mail-from", "", "the envelope sender `address` (default: FROM)")
 	fl.StringArrayVar(&recipients, "rcpt", nil, "an envelope recipient's `address`; may be repeated")
@@ -99,9 +117,9 @@ Without --client the mail comes from this machine, as with sendmail(1).`,
 	return cmd
 }
 
-// explain tries the keys of a decision.
-func explain(d milter.Decision) explanation {
-	e := explanation{Decision: d.Verdict, Reasons: d.Reasons}
+// explain tries the keys of a decision; bad says which cannot sign.
+func explain(d milter.Decision) (e explanation, bad []error) {
+	e = explanation{Decision: d.Verdict, Reasons: d.Reasons, Words: []string{}, Keys: []explainedKey{}}
 	for _, r := range d.Reasons {
 		e.Words = append(e.Words, r.String())
 	}
@@ -109,12 +127,13 @@ func explain(d milter.Decision) explanation {
 		k := explainedKey{Name: r.KeyName, Row: r.Row, Domain: r.Domain, Selector: r.Selector, AUID: r.AUID}
 		if key, err := r.Signer(); err != nil {
 			k.Error = err.Error()
+			bad = append(bad, err)
 		} else if a, bits, err := dkim.AlgorithmOf(key.Public()); err == nil {
 			k.Algorithm, k.Bits = string(a), bits
 		}
 		e.Keys = append(e.Keys, k)
 	}
-	return e
+	return e, bad
 }
 
 func printExplanation(cmd *cobra.Command, e explanation) {

@@ -53,7 +53,7 @@ With --json: file, type, bits (RSA), domain, selector, name, value, zone, key_ta
 signing_table.`,
 		Example: `  postseal genkey -d example.com -s mail2026
   postseal genkey -d example.com -s mail2026ed --type ed25519 -o /etc/postseal/keys/`,
-		Args: usageArgs(cobra.NoArgs),
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if g.Domain == "" || g.Selector == "" {
 				return usage(cmd, "genkey needs the domain that signs (-d) and a name for the key (-s), for instance -d example.com -s mail2026")

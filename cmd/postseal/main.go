@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -24,19 +26,58 @@ func main() { os.Exit(run(os.Args[1:])) }
 func run(args []string) int {
 	root := newRoot()
 	root.SetArgs(args)
-	err := root.Execute()
-	var code exitError
-	switch {
-	case err == nil:
+	cmd, err := root.ExecuteC()
+	if err == nil {
 		return exitOK
-	case errors.As(err, &code):
-		if code.err != nil {
-			fmt.Fprintf(os.Stderr, "postseal: %v\n", code.err)
-		}
-		return code.code
 	}
-	fmt.Fprintf(os.Stderr, "postseal: %v\n", err)
-	return exitFailed
+	exit := exitError{code: exitFailed}
+	if !errors.As(err, &exit) {
+		if _, _, e := root.Find(args); e != nil {
+			exit.code, err = exitUsage, unknownCommand(root, args)
+		}
+	} else if exit.err == nil {
+		return exit.code
+	}
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		fmt.Fprintf(os.Stderr, "postseal: %s\n", line)
+	}
+	if wantsJSON(args) {
+		_ = printJSON(cmd, failure{Error: err.Error(), ExitStatus: exit.code}) // it is on standard error, too
+	}
+	return exit.code
+}
+
+// failure is what a command with --json prints that could not do its work.
+type failure struct {
+	// Error has a line for each problem.
+	Error      string `json:"error"`
+	ExitStatus int    `json:"exit_status"`
+}
+
+// wantsJSON looks for --json in a command line that may be wrong elsewhere.
+func wantsJSON(args []string) bool {
+	for _, a := range args {
+		switch a {
+		case "--json", "--json=true":
+			return true
+		case "--":
+			return false
+		}
+	}
+	return false
+}
+
+// unknownCommand is the error for a command line whose first word is no command.
+func unknownCommand(root *cobra.Command, args []string) error {
+	typed := ""
+	if i := slices.IndexFunc(args, func(a string) bool { return !strings.HasPrefix(a, "-") }); i >= 0 {
+		typed = args[i]
+	}
+	hint := ""
+	if near := root.SuggestionsFor(typed); len(near) > 0 {
+		hint = fmt.Sprintf("did you mean %s? ", strings.Join(near, " or "))
+	}
+	return fmt.Errorf("unknown command %q; %spostseal --help lists the commands", typed, hint)
 }
 
 // exitError ends the program with a code; err may be nil where the command has
@@ -60,13 +101,22 @@ func newRoot() *cobra.Command {
 		Use:   "postseal",
 		Short: "Sign and verify mail with DKIM as a milter of Postfix",
 		Long: `postseal is a milter daemon for Postfix: it signs the mail that leaves with DKIM
-and verifies the signatures of the mail that arrives.`,
+and verifies the signatures of the mail that arrives.
+
+Every command takes --json. One that cannot do its work then prints {error,
+exit_status} on standard output, and the error in words on standard error.
+
+Exit status: 0 done; 1 the answer is no (a signature failed, a key differs, no
+daemon answers); 64 a wrong command line; 66 an input cannot be read; 78 the
+configuration has problems.`,
 		Example: `  postseal demo                       see it work, on this machine alone
   postseal check-config               is /etc/postseal/postseal.toml in order?
   postseal serve                      run the daemon
   postseal explain user@example.com   which keys would sign, and why`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		// How far a mistyped command may be from the one that is suggested.
+		SuggestionsMinimumDistance: 2,
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return exitError{exitUsage, fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}

@@ -28,7 +28,7 @@ func openMessage(cmd *cobra.Command, args []string) (io.ReadCloser, error) {
 	if len(args) > 0 && args[0] != "-" {
 		f, err := os.Open(args[0])
 		if err != nil {
-			return nil, exitError{exitNoInput, err}
+			return nil, exitError{exitNoInput, fmt.Errorf("the message cannot be read: %w", err)}
 		}
 		return f, nil
 	}

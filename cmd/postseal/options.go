@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"time"
 	"unicode"
@@ -27,6 +29,12 @@ func addConfig(cmd *cobra.Command, path *string) {
 // loadConfig reads the configuration; its error has the exit code for it.
 func loadConfig(path string) (*config.Config, error) {
 	cfg, err := config.Load(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = fmt.Errorf("%w; make it (deploy/postseal.toml in postseal's source is an example), or name another file with -c", err)
+	case errors.Is(err, fs.ErrPermission):
+		err = fmt.Errorf("%w; run this as root or as the daemon's user", err)
+	}
 	if err != nil {
 		return nil, exitError{exitConfig, err}
 	}
@@ -52,14 +60,13 @@ func (f *dnsFlags) resolver(timeout time.Duration) (dkim.Resolver, error) {
 	if f.records == "" {
 		return resolver.New(resolver.Options{Nameservers: f.nameservers, Timeout: timeout})
 	}
-	file, err := os.Open(f.records)
+	text, err := os.ReadFile(f.records)
 	if err != nil {
-		return nil, exitError{exitNoInput, err}
+		return nil, exitError{exitNoInput, fmt.Errorf("--records: %w", err)}
 	}
-	defer file.Close()
-	records, err := resolver.ParseRecords(file)
+	records, err := resolver.ParseRecords(bytes.NewReader(text))
 	if err != nil {
-		return nil, exitError{exitConfig, fmt.Errorf("%s: %w", f.records, err)}
+		return nil, exitError{exitConfig, fmt.Errorf("--records: %s: %w", f.records, err)}
 	}
 	return records, nil
 }

@@ -23,7 +23,9 @@ func TestMain(m *testing.M) {
 
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script",
+		Dir:       "testdata/script",
+		Setup:     apart,
+		Condition: condition,
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits":   exits,
 			"field":   field,
@@ -31,6 +33,9 @@ func TestScript(t *testing.T) {
 			"crlf":    crlf,
 			"swap":    swap,
 			"serve":   serveDNS,
+
+			"eventually": eventually,
+			"signal":     signalDaemon,
 		},
 	})
 }
@@ -75,7 +80,9 @@ func field(ts *testscript.TestScript, neg bool, args []string) {
 
 func lookUp(ts *testscript.TestScript, file, path string) (any, bool) {
 	var v any
-	ts.Check(json.Unmarshal([]byte(ts.ReadFile(file)), &v))
+	d := json.NewDecoder(strings.NewReader(ts.ReadFile(file)))
+	d.UseNumber()
+	ts.Check(d.Decode(&v))
 	for step := range strings.SplitSeq(path, ".") {
 		switch at := v.(type) {
 		case map[string]any:

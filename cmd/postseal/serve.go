@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/postseal/postseal/config"
@@ -15,6 +18,7 @@ import (
 func newServe() *cobra.Command {
 	var path string
 	var dns dnsFlags
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the daemon",
@@ -22,32 +26,56 @@ func newServe() *cobra.Command {
 
 SIGTERM and SIGINT stop it: it accepts no more connections, finishes the messages
 whose header has begun to arrive (for drain_timeout at most) and exits with 0.
-SIGHUP and SIGUSR1 reload the configuration at once, as "postseal reload" does.`,
+SIGHUP and SIGUSR1 reload the configuration at once, as "postseal reload" does.
+
+With --json the log is JSON on standard error, one object a line, whatever log_format
+and syslog say; so are the problems of a start that fails: {"msg": "not started",
+"problems": [text], "exit_status": number}.`,
 		Example: `  postseal serve
   postseal serve -c ./postseal.toml
   postseal serve -c ./postseal.toml --records ./keys.txt   # no DNS: for tests`,
-		Args: usageArgs(cobra.NoArgs),
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
 			reload := make(chan os.Signal, 1)
 			signal.Notify(reload, syscall.SIGHUP, syscall.SIGUSR1)
-			d, err := newDaemon(cmd, path, dns)
-			if err != nil {
-				return err
+			d, err := newDaemon(cmd, path, dns, asJSON)
+			if err == nil {
+				err = d.Run(ctx, reload)
 			}
-			return d.Run(ctx, reload)
+			if err != nil && asJSON {
+				return logEnd(cmd, err)
+			}
+			return err
 		},
 	}
 	addConfig(cmd, &path)
 	dns.add(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "log JSON on standard error")
 	return cmd
 }
 
+// logEnd writes the error of a daemon as a line of its log.
+func logEnd(cmd *cobra.Command, err error) error {
+	exit := exitError{code: exitFailed}
+	errors.As(err, &exit)
+	slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), nil)).
+		Error("not started", "problems", strings.Split(err.Error(), "\n"), "exit_status", exit.code)
+	return exitError{code: exit.code}
+}
+
 // newDaemon makes the daemon of a configuration file. Its log goes to the
-// command's standard error, or where the file says.
-func newDaemon(cmd *cobra.Command, path string, dns dnsFlags) (*milter.Daemon, error) {
-	cfg, err := loadConfig(path)
+// command's standard error, or where the file says; asJSON overrules the file.
+func newDaemon(cmd *cobra.Command, path string, dns dnsFlags, asJSON bool) (*milter.Daemon, error) {
+	load := func() (*config.Config, error) {
+		cfg, err := loadConfig(path)
+		if err == nil && asJSON {
+			cfg.LogFormat, cfg.Syslog = "json", false
+		}
+		return cfg, err
+	}
+	cfg, err := load()
 	if err != nil {
 		return nil, err
 	}
@@ -61,16 +89,16 @@ func newDaemon(cmd *cobra.Command, path string, dns dnsFlags) (*milter.Daemon, e
 	}
 	var r dkim.Resolver
 	if dns.set() {
-		if r, err = dns.resolver(cfg.DNSTimeout.Std()); err != nil {
+		if r, err = dns.open(cmd, cfg.DNSTimeout.Std()); err != nil {
 			return nil, err
 		}
 	}
 	d, err := milter.NewDaemon(milter.DaemonOptions{
-		Load: func() (*config.Config, error) { return config.Load(path) },
+		Load: load,
 		Log:  log, Level: level, Resolver: r, Hostname: hostname, Version: version(),
 	})
 	if err != nil {
-		return nil, exitError{exitConfig, err}
+		return nil, exitError{exitConfig, startError(err)}
 	}
 	return d, nil
 }

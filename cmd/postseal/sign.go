@@ -17,7 +17,7 @@ import (
 
 // signFlags are the flags of sign.
 type signFlags struct {
-	config                          string
+	source
 	domain, selector, keyFile, auid string
 	canonicalization                string
 	signHeaders, oversignHeaders    []string
@@ -50,7 +50,7 @@ for byte what came in, and the signature's lines end as the message's do.
 
 With -d, -s and -k it signs with that key. Without them it signs with the keys
 that the daemon's configuration (-c) has for the message's author, and the other flags
-change what the configuration says.
+change what the configuration says; root reads them as the daemon's user (--user).
 
 The exit status is 0 for a signed message and 1 if it cannot be signed; nothing is
 printed on standard output then. With --json, the signatures are printed in place of
@@ -58,12 +58,12 @@ the message: {"signatures": [{key, domain, selector, auid, algorithm, field}]}.`
 		Example: `  postseal sign -d example.com -s mail2026 -k mail2026.private < message.eml > signed.eml
   postseal sign < message.eml | postseal verify
   postseal sign -c ./postseal.toml --now 2026-11-02T10:00:00Z --json message.eml`,
-		Args: usageArgs(cobra.MaximumNArgs(1)),
+		Args: oneMessage,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.run(cmd, args)
 		},
 	}
-	addConfig(cmd, &f.config)
+	f.add(cmd)
 	fl := cmd.Flags()
 	fl.StringVarP(&f.domain, "domain", "d", "", "the signing `domain`, d=")
 	fl.StringVarP(&f.selector, "selector", "s", "", "the `selector`, s=")
@@ -95,18 +95,22 @@ func (f *signFlags) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	cfg := config.Default()
-	var snapshot *milter.Snapshot
-	if !direct {
-		if cfg, snapshot, err = loadSnapshot(f.config, cmd.ErrOrStderr(), noDNS{}); err != nil {
-			return withoutConfig(cmd, err, "-d, -s and -k")
-		}
-	}
-	options, err := f.options(cmd, cfg, now)
+	// Before root may become the daemon's user, who need not be able to read it.
+	raw, err := readAll(cmd, args)
 	if err != nil {
 		return err
 	}
-	raw, err := readAll(cmd, args)
+	cfg := config.Default()
+	var snapshot *milter.Snapshot
+	if !direct {
+		l, err := f.load(cmd, noDNS{})
+		l.warn(cmd)
+		if err != nil {
+			return withoutConfig(cmd, l.failed(err), "-d, -s and -k")
+		}
+		cfg, snapshot = l.cfg, l.snapshot
+	}
+	options, err := f.options(cmd, cfg, now)
 	if err != nil {
 		return err
 	}

@@ -65,14 +65,15 @@ type keyTests struct {
 
 func newTestkey() *cobra.Command {
 	var dns dnsFlags
-	var path, domain, selector, file string
+	var from source
+	var domain, selector, file string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "testkey [-d DOMAIN -s SELECTOR [-k FILE]]",
 		Short: "Compare a key with its DNS record",
 		Long: `Fetch the DNS record of a key, read it as a verifier would, compare it with the private
 key (-k), and say in words what is wrong and what to do. Without -d and -s, every key
-of the configuration (-c) is tested.
+of the configuration (-c) is tested; root reads them as the daemon's user (--user).
 
 It also says whether the answer is protected by DNSSEC. That is about the domain's
 name servers, not about the key's file.
@@ -86,7 +87,7 @@ skipped}; level is problem, warning or note, publish is the value to be publishe
   postseal testkey -d example.com -s mail2026 -k /etc/postseal/keys/mail2026.private
   postseal testkey -c /etc/postseal/postseal.toml
   postseal testkey -d example.com -s mail2026 --nameserver 192.0.2.53`,
-		Args: usageArgs(cobra.NoArgs),
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var tests keyTests
 			var resolver dkim.Resolver
@@ -102,7 +103,7 @@ skipped}; level is problem, warning or note, publish is the value to be publishe
 			case domain != "" || selector != "" || file != "":
 				return usage(cmd, "-d and -s belong together: give the domain and the selector, and the private key with -k if you have it")
 			default:
-				resolver, err = tests.addConfigured(cmd, path, &dns)
+				resolver, err = tests.addConfigured(cmd, from, &dns)
 			}
 			if err != nil {
 				return err
@@ -119,7 +120,7 @@ skipped}; level is problem, warning or note, publish is the value to be publishe
 			return err
 		},
 	}
-	addConfig(cmd, &path)
+	from.add(cmd)
 	f := cmd.Flags()
 	f.StringVarP(&domain, "domain", "d", "", "the signing `domain`")
 	f.StringVarP(&selector, "selector", "s", "", "the `selector`")
@@ -165,12 +166,20 @@ func (k *keyTest) checkFile() {
 
 // addConfigured adds the keys of a configuration, and returns its resolver
 // unless the flags name another.
-func (t *keyTests) addConfigured(cmd *cobra.Command, path string, dns *dnsFlags) (dkim.Resolver, error) {
-	_, s, err := loadSnapshot(path, cmd.ErrOrStderr(), nil)
-	if err != nil {
-		return nil, withoutConfig(cmd, err, "-d and -s")
+func (t *keyTests) addConfigured(cmd *cobra.Command, from source, dns *dnsFlags) (dkim.Resolver, error) {
+	var named dkim.Resolver
+	if dns.set() {
+		var err error
+		if named, err = dns.open(cmd, lookupTimeout); err != nil {
+			return nil, err
+		}
 	}
-	for _, info := range s.Keys() {
+	l, err := from.load(cmd, named)
+	l.warn(cmd)
+	if err != nil {
+		return nil, withoutConfig(cmd, l.failed(err), "-d and -s")
+	}
+	for _, info := range l.snapshot.Keys() {
 		if strings.Contains(info.Domain, "%") {
 			t.Skipped = append(t.Skipped, info.Name)
 			continue
@@ -178,12 +187,9 @@ func (t *keyTests) addConfigured(cmd *cobra.Command, path string, dns *dnsFlags)
 		t.Keys = append(t.Keys, configuredKey(info))
 	}
 	if len(t.Keys) == 0 && len(t.Skipped) == 0 {
-		return nil, exitError{exitFailed, fmt.Errorf("%s has no keys to test; give a domain and a selector with -d and -s", path)}
+		return nil, exitError{exitFailed, fmt.Errorf("%s has no keys to test; give a domain and a selector with -d and -s", from.path)}
 	}
-	if dns.set() {
-		return dns.open(cmd, lookupTimeout)
-	}
-	return s.Resolver(), nil
+	return l.snapshot.Resolver(), nil
 }
 
 func configuredKey(info keys.KeyInfo) *keyTest {

@@ -17,23 +17,29 @@ func usage(cmd *cobra.Command, format string, args ...any) error {
 	return exitError{exitUsage, fmt.Errorf(format+"; see %s --help", append(args, cmd.CommandPath())...)}
 }
 
-// usageArgs makes the error of check, such as cobra.NoArgs, one of usage.
-func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if err := check(cmd, args); err != nil {
-			return usage(cmd, "%w", err)
-		}
-		return nil
+// noArgs refuses arguments beside the flags.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usage(cmd, "%q is not understood: %s takes flags only", args[0], cmd.Name())
 	}
+	return nil
+}
+
+// oneMessage takes the file of a message or nothing.
+func oneMessage(cmd *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return usage(cmd, "%s takes one message, and %d files are given", cmd.Name(), len(args))
+	}
+	return nil
 }
 
 // withoutConfig adds to the error of a configuration that is not where it is by
 // default, which flags do without one.
 func withoutConfig(cmd *cobra.Command, err error, flags string) error {
-	if cmd.Flags().Changed("config") || !errors.Is(err, fs.ErrNotExist) {
+	if _, e := os.Stat(configPath); cmd.Flags().Changed("config") || !errors.Is(e, fs.ErrNotExist) {
 		return err
 	}
-	return exitError{exitConfig, fmt.Errorf("%w; name the configuration with -c, or give %s", err, flags)}
+	return exitError{exitConfig, fmt.Errorf("%w; or give %s", err, flags)}
 }
 
 // addNow adds --now.

@@ -76,7 +76,7 @@ headers, time, expiration, body_length}]}; what is not there is left out.`,
 		Example: `  postseal verify < message.eml
   postseal verify --nameserver 9.9.9.9 message.eml
   postseal verify --records keys.txt --now 2026-11-02T10:00:00Z --json < message.eml`,
-		Args: usageArgs(cobra.MaximumNArgs(1)),
+		Args: oneMessage,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			at, err := parseNow(cmd, now)
 			if err != nil {

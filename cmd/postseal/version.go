@@ -21,8 +21,9 @@ func newVersion() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "version",
 		Short:   "Print the version",
+		Long:    "Print the version of postseal, and of the Go that built it.\n\nWith --json: {version, go}.",
 		Example: "  postseal version\n  postseal version --json",
-		Args:    usageArgs(cobra.NoArgs),
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if asJSON {
 				return printJSON(cmd, map[string]string{"version": version(), "go": runtime.Version()})

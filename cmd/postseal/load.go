@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/postseal/postseal/config"
+	"github.com/postseal/postseal/keys"
+	"github.com/postseal/postseal/milter"
+	"github.com/postseal/postseal/milter/dkim"
+	"github.com/postseal/postseal/milter/proof"
+	"github.com/spf13/cobra"
+)
+
+// source is the configuration that a command reads, and as whom.
+type source struct{ path, user string }
+
+func (s *source) add(cmd *cobra.Command) {
+	addConfig(cmd, &s.path)
+	addUser(cmd, &s.user)
+}
+
+// loaded is a configuration with all that it names.
+type loaded struct {
+	cfg      *config.Config
+	snapshot *milter.Snapshot
+	// user is whom root became to read it, "" for nobody.
+	user string
+	// warnings are what the daemon would log as such.
+	warnings []string
+}
+
+// load reads a configuration and all that it names with the daemon's own code,
+// and where it can as the daemon's user. The warnings are there also beside an
+// error.
+func (s *source) load(cmd *cobra.Command, r dkim.Resolver) (*loaded, error) {
+	became, err := become(cmd, s.path, s.user)
+	l := &loaded{user: became}
+	if err != nil {
+		return l, err
+	}
+	if l.cfg, err = loadConfig(s.path); err != nil {
+		return l, err
+	}
+	n := new(notices)
+	log := slog.New(n)
+	const most = 10_000
+	snapshot, err := milter.Load(l.cfg, milter.Environment{Keys: keys.NewCache(most, proof.Prove, log), Log: log, Resolver: r})
+	l.warnings = n.lines
+	if err != nil {
+		return l, exitError{exitConfig, err}
+	}
+	l.snapshot = snapshot
+	return l, nil
+}
+
+// failed is an error of load as a command returns it: with the one as whom it
+// was met.
+func (l *loaded) failed(err error) error {
+	hint := whoAsked(l.user, err)
+	if exit := (exitError{}); hint != "" && errors.As(err, &exit) && exit.err != nil {
+		return exitError{exit.code, fmt.Errorf("%w\n%s", exit.err, hint)}
+	}
+	return err
+}
+
+// warn prints the warnings.
+func (l *loaded) warn(cmd *cobra.Command) {
+	for _, w := range l.warnings {
+		fmt.Fprintf(cmd.ErrOrStderr(), "postseal: warning: %s\n", w)
+	}
+}
+
+// notices is a log for somebody at a terminal: one sentence for each warning.
+type notices struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+// Enabled is true for warnings and errors.
+func (n *notices) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelWarn }
+
+// Handle keeps a record. A sentence among its attributes stands for itself, and
+// an error that begins as the message does takes its place.
+func (n *notices) Handle(_ context.Context, r slog.Record) error {
+	line, list := r.Message, ""
+	r.Attrs(func(a slog.Attr) bool {
+		switch text := a.Value.String(); a.Key {
+		case "list":
+			list = text + ": "
+		case "warning", "note":
+			line = text
+		case "err":
+			if start, rest, ok := strings.Cut(line, "; "); ok && strings.HasPrefix(text, start) {
+				line = text + "; " + rest
+				break
+			}
+			line += ": " + text
+		}
+		return true
+	})
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if line = list + line; !slices.Contains(n.lines, line) {
+		n.lines = append(n.lines, line)
+	}
+	return nil
+}
+
+// WithAttrs leaves the attributes out.
+func (n *notices) WithAttrs([]slog.Attr) slog.Handler { return n }
+
+// WithGroup leaves the group out.
+func (n *notices) WithGroup(string) slog.Handler { return n }
