@@ -2,8 +2,9 @@ package published
 
 import (
 	"fmt"
-	"github.com/postseal/postseal/milter/dkim"
 	"strings"
+
+	"github.com/postseal/postseal/milter/dkim"
 )
 
 const maxName = 253 // octets of a domain name (RFC 1035 §2.3.4)
