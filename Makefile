@@ -22,7 +22,7 @@ help: ## this list
 	@echo "make TARGET, where TARGET is one of"
 	sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
 
-test: peers check ## install the peers, check the code, run all tests, fuzz a little
+test: go peers check ## install the peers, check the code, run all tests, fuzz a little
 	@log=$$(mktemp)
 	trap 'rm -f "$$log"' EXIT
 	$(MAKE) --no-print-directory unit 2>&1 | tee "$$log"
@@ -32,7 +32,11 @@ test: peers check ## install the peers, check the code, run all tests, fuzz a li
 
 build: go ## build bin/postseal
 	@mkdir -p bin
-	CGO_ENABLED=0 $(GO) build -trimpath -o bin/postseal ./cmd/postseal
+	# The version comes from git, which tells root nothing of a user's clone.
+	vcs=auto
+	git rev-parse HEAD >/dev/null 2>&1 || vcs=false
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=$$vcs -o bin/postseal ./cmd/postseal
+	echo "built bin/postseal"
 
 fmt: go ## format the code
 	@$(GO) fmt $(PACKAGES)
@@ -53,7 +57,11 @@ unit: go ## run all tests, with the race detector where there is a C compiler
 	@race=-race
 	if [ "$$($(GO) env CGO_ENABLED)" != 1 ] || ! command -v "$$($(GO) env CC)" >/dev/null; then
 	  race=
-	  echo "no C compiler: the tests run without the race detector"
+	  echo "no C compiler, or CGO_ENABLED=0: the tests run without the race detector"
+	  if [ "$${POSTSEAL_REQUIRE_PEERS:-}" = 1 ]; then
+	    echo "POSTSEAL_REQUIRE_PEERS=1, so this is a failure" >&2
+	    exit 1
+	  fi
 	fi
 	echo "== go test $$race"
 	$(GO) test $$race -timeout $(TEST_TIMEOUT) ./...
@@ -62,6 +70,7 @@ fuzz: go ## run every fuzz target for FUZZTIME (3s)
 	@echo "== fuzzing, $(FUZZTIME) a target"
 	# "go test -list" prints the targets of a package and then "ok PACKAGE".
 	list=$$($(GO) test -list '^Fuzz' ./...)
+	ran=0
 	while read -r package target; do
 	  if ! out=$$($(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s \
 	      -parallel $(FUZZWORKERS) "$$package" 2>&1); then
@@ -70,8 +79,15 @@ fuzz: go ## run every fuzz target for FUZZTIME (3s)
 	    exit 1
 	  fi
 	  echo "ok  	$$package	$$target"
+	  ran=$$((ran + 1))
 	done < <(awk '/^Fuzz/ { targets[n++] = $$1 }
 	  $$1 == "ok" { for (i = 0; i < n; i++) print $$2, targets[i]; n = 0 }' <<<"$$list")
+	# None may be lost between the source and this list.
+	want=$$(grep -rh --include='*_test.go' '^func Fuzz' . | wc -l)
+	if [ "$$ran" = 0 ] || [ "$$ran" != "$$want" ]; then
+	  echo "fuzz: $$ran targets ran, and the source has $$want" >&2
+	  exit 1
+	fi
 
 vuln: go ## look for known vulnerabilities, where the database can be reached
 	@out=$$($(GO) run $(GOVULNCHECK) ./... 2>&1) && status=0 || status=$$?

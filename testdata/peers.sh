@@ -17,7 +17,7 @@ packages=(
   python3-dkim                # signs and verifies
   libmail-dkim-perl           # signs and verifies
   swaks                       # SMTP client
-  procps iproute2             # ps; ip, in network namespaces
+  util-linux mount iproute2   # unshare, mount and ip, for tests in namespaces
 )
 services=(postfix opendkim opendmarc)
 
@@ -52,7 +52,7 @@ if [ "${#missing[@]}" = 0 ]; then
   exit 0
 fi
 if [ "$(id -u)" != 0 ]; then
-  cannot "not root; run: sudo apt-get install --no-install-recommends ${missing[*]}"
+  cannot "not root; to have them installed, without a service being started: sudo testdata/peers.sh"
 fi
 
 # One run at a time: the lock is on a directory and leaves no file behind.
