@@ -53,7 +53,7 @@ func signEveryWay(t *testing.T, fields []Field, body string) {
 	for way := range 8 {
 		o := signingOptions(t)
 		o.Header, o.Body = Canonicalization(way&1), Canonicalization(way>>1&1)
-		o.AUID = "jo=e@example.com"
+		o.AUID, o.CopyFields = "bob=e@example.com", true
 		if way&4 != 0 {
 			o.Key = signingRSA()
 			o.Expiration = time.Now().Add(time.Hour)
@@ -116,6 +116,7 @@ func FuzzSign(f *testing.F) {
 		if way&4 != 0 {
 			o.Key = signingRSA()
 		}
+		o.CopyFields = way&8 != 0
 		signature := signMessage(t, fields, body, o)
 		checkLines(t, signature, 998)
 		secondOpinion(t, signature, fields, body, o.Key)
