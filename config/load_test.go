@@ -26,6 +26,33 @@ func parse(text string) (*Config, string) {
 	return c, ""
 }
 
+func TestFindRuntimeDirectory(t *testing.T) {
+	t.Setenv("RUNTIME_DIRECTORY", "/run/given")
+	for _, row := range []struct {
+		name, text, want, err string
+	}{
+		{"named", `runtime_directory = "/run/x"`, "/run/x", ""},
+		{"not named", `mode = "sv"`, "/run/given", ""},
+		{"beside problems", "sokcet = 1\nmode = 5\nruntime_directory = \"/run/x\"", "/run/x", ""},
+		{"of another type", "runtime_directory = 5", "/run/given", ""},
+		{"no TOML", "mode =\n", "", "postseal.toml:1: "},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "postseal.toml")
+			if err := os.WriteFile(path, []byte(row.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			got, err := FindRuntimeDirectory(path)
+			if got != row.want || (err == nil) != (row.err == "") || err != nil && !strings.Contains(err.Error(), row.err) {
+				t.Errorf("%q, error %v; want %q, error %q", got, err, row.want, row.err)
+			}
+		})
+	}
+	if _, err := FindRuntimeDirectory(filepath.Join(t.TempDir(), "missing")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a missing file: %v", err)
+	}
+}
+
 func TestParseProblems(t *testing.T) {
 	tests := []struct {
 		name, text string

@@ -101,6 +101,10 @@ func (l *loaded) report(err error) checked {
 		r.Hint = whoAsked(l.user, err)
 		return r
 	}
+	if l.cfg.Mode.Sign && len(l.snapshot.Keys()) == 0 {
+		l.warnings = append(l.warnings, "no key is named, so no mail is signed; set key_table and signing_table")
+		r.Warnings = l.warnings
+	}
 	disabled := l.snapshot.Disabled()
 	for _, p := range disabled {
 		r.Problems = append(r.Problems, p.Error())

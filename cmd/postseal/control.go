@@ -109,7 +109,7 @@ func newStatus() *cobra.Command {
 
 With --json: {version, pid, started, sockets: [text], connections, counts: {messages,
 reasons, actions, results: each {name: number}}, keys: [{name, where, domain, selector,
-path, algorithm, bits, state, error}], disabled: [text], last_reload: {time, problems,
+file, algorithm, bits, state, error}], disabled: [text], last_reload: {time, problems,
 notes}}.`,
 		Example: "  postseal status\n  postseal status --json | jq .counts.messages",
 		Args:    noArgs,

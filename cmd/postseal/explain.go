@@ -109,7 +109,7 @@ alone), bad_from or refuse.`,
 	addJSON(cmd, &asJSON)
 	fl := cmd.Flags()
 	fl.StringVar(&client, "client", "", "the client's `address` (default: local submission)")
-	fl.StringVar(&host, "host", "localhost", "the client's `name`, as the MTA reports it; for another --client [ADDRESS]")
+	fl.StringVar(&host, "host", "localhost", "the client's `name`, as the MTA reports it; of another --client the address")
 	fl.StringVar(&login, "login", "", "the client is authenticated as this `user`")
 	fl.StringVar(&mailFrom, "mail-from", "", "the envelope sender `address` (default: FROM)")
 	fl.StringArrayVar(&recipients, "rcpt", nil, "an envelope recipient's `address`; may be repeated")

@@ -19,7 +19,7 @@ const packagedUser = "postseal"
 
 // addUser adds --user.
 func addUser(cmd *cobra.Command, name *string) {
-	cmd.Flags().StringVar(name, "user", "", "read and judge keys as this `user`, for root (default: the user of the running daemon; without -c also the user postseal if there is one)")
+	cmd.Flags().StringVar(name, "user", "", "for root: read and judge keys as this `user` (default: the daemon's)")
 }
 
 // become turns root into the user that the daemon runs as, for good: whether a
