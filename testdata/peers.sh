@@ -16,10 +16,11 @@ packages=(
   opendmarc                   # reads our Authentication-Results
   python3-dkim                # signs and verifies
   libmail-dkim-perl           # signs and verifies
+  unbound                     # a validating resolver
   swaks                       # SMTP client
   util-linux mount iproute2   # unshare, mount and ip, for tests in namespaces
 )
-services=(postfix opendkim opendmarc)
+services=(postfix opendkim opendmarc unbound)
 
 required=${POSTSEAL_REQUIRE_PEERS:-}
 

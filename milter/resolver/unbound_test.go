@@ -3,6 +3,7 @@ package resolver
 import (
 	"bytes"
 	"crypto"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/miekg/dns"
+	"github.com/postseal/postseal/testdata/peers"
 )
 
 // The answers of a real recursive nameserver that validates: over UDP and TCP,
@@ -97,7 +99,7 @@ func startUnbound(t *testing.T, zones map[string][]string) string {
 	program, err := exec.LookPath("unbound")
 	if err != nil {
 		if program = "/usr/sbin/unbound"; exec.Command(program, "-V").Run() != nil {
-			t.Skip("no unbound: apt-get install unbound")
+			peers.Require(t, errors.New("no unbound: apt-get install unbound"))
 		}
 	}
 	dir := t.TempDir()
