@@ -33,12 +33,15 @@ func (e *UnsafeError) Error() string {
 func (e *UnsafeError) Brief() string { return "key data is not secure: " + e.Reason }
 
 // CheckSafe reports, as *UnsafeError, whether users besides root and uid could
-// read or replace a private key. It follows OpenDKIM's rule: from the root
-// down to the file, as the path is without symbolic links, no folder may be
-// writable for others (sticky or not), for a group that has other users, or
-// for an owner who is neither root nor uid; a folder that only its owner can
-// enter ends the walk. The file must belong to root or uid and be open neither
-// to others nor to a group that has other users.
+// read or replace a private key. From the root down to the file, as the path is
+// without symbolic links, no folder may be writable for others (sticky or not),
+// for a group that has other users, or for an owner who is neither root nor uid.
+// The file must belong to root or uid and be open neither to others nor to a
+// group that has other users.
+//
+// That is OpenDKIM's rule, less strict where nobody else can get to the key: a
+// folder that only its owner can enter ends the walk, and a group that is in no
+// file of accounts, such as fsGroup of a container, has no other users.
 func CheckSafe(path string, uid int) error {
 	_, _, err := systemWalk(uid).check(path)
 	return err
