@@ -234,3 +234,19 @@ func TestReasonWords(t *testing.T) {
 		t.Errorf("text from mail stands raw in %q", hostile)
 	}
 }
+
+// A listener may have a mode of its own.
+func TestModeOfListener(t *testing.T) {
+	const in, out, other = "inet:8891@127.0.0.1", "inet:8892@127.0.0.1", "inet:8893@127.0.0.1"
+	inline, _ := newKey(t, "ed25519")
+	keys := fmt.Sprintf("key_table = [\"k=example.com:s:%s\"]\nsigning_table = [\"example.com=k\"]\n", inline)
+	s := loadText(t, keys+fmt.Sprintf("mode = \"sv\"\nsocket = %q\n[[listener]]\nsocket = %q\nmode = \"v\"\n[[listener]]\nsocket = %q\nmode = \"s\"\n",
+		other, in, out), resolver.NewRecords(nil))
+	for socket, want := range map[string]config.Mode{
+		in: {Verify: true}, out: {Sign: true}, other: {Sign: true, Verify: true},
+	} {
+		if got := s.mode(socket); got != want {
+			t.Errorf("%s: %+v, want %+v", socket, got, want)
+		}
+	}
+}
