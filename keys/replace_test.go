@@ -30,8 +30,13 @@ func TestReplacedBySymlinkSwitch(t *testing.T) {
 	if err := os.Rename(dir+"/new", dir+"/..data"); err != nil {
 		t.Fatal(err)
 	}
-	if !same(mustSign(t, s, "a.example"), fresh) || !same(mustSign(t, s, "a.example"), fresh) || *reads != 2 {
-		t.Errorf("the new key is not used, or read more than once (%d reads)", *reads)
+	for range 2 {
+		if !same(mustSign(t, s, "a.example"), fresh) {
+			t.Error("the new key is not used")
+		}
+	}
+	if *reads != 2 {
+		t.Errorf("%d reads, want one of each file", *reads)
 	}
 }
 

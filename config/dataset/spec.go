@@ -97,7 +97,7 @@ func detect(text string) (kind, rest string, err error) {
 	if looksLikeAddress(text) {
 		return "", "", fmt.Errorf("%w: the colons of an address look like one; write %q", ErrType, "csl:"+text)
 	}
-	return "", "", fmt.Errorf("%w %q; %s: a list whose first element has a colon begins with csl:, a file with file: or refile:", ErrType, kind, known)
+	return "", "", fmt.Errorf("%w %q; %s: put csl: before a list whose first element has a colon, file: or refile: before a path", ErrType, kind, known)
 }
 
 // looksLikeAddress reports whether the first element of a list is an IPv6
