@@ -53,7 +53,7 @@ func TestUnknownType(t *testing.T) {
 		{"IPv6 network", "!2001:db8::/32", `write "csl:!2001:db8::/32"`},
 		{"Berkeley DB", "/etc/mail/table.db", "Berkeley DB; this build reads file:, refile: and csl:"},
 		{"SQL", "dsn:mysql://u:secret@h/d", "this build reads file:, refile: and csl:"},
-		{"anything else", "k1=example.com:s1:/p", "begins with csl:"},
+		{"anything else", "k1=example.com:s1:/p", "put csl: before a list"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := Open(Text(tt.text), Options{})

@@ -65,7 +65,7 @@ const (
 	kindRefile = "refile"
 )
 
-const known = "this build reads file:, refile: and csl:"
+const known = "this build reads the types file, refile and csl"
 
 // ErrType is the error of a value whose type is not one of ours.
 var ErrType = errors.New("unknown data set type")
