@@ -51,8 +51,8 @@ func TestUnknownType(t *testing.T) {
 		{"bare IPv6 address", "::1", `write "csl:::1"`},
 		{"IPv6 list", "fe80::1,10.0.0.1", `write "csl:fe80::1,10.0.0.1"`},
 		{"IPv6 network", "!2001:db8::/32", `write "csl:!2001:db8::/32"`},
-		{"Berkeley DB", "/etc/mail/table.db", "Berkeley DB; this build reads file:, refile: and csl:"},
-		{"SQL", "dsn:mysql://u:secret@h/d", "this build reads file:, refile: and csl:"},
+		{"Berkeley DB", "/etc/mail/table.db", "Berkeley DB; this build reads the types file, refile and csl"},
+		{"SQL", "dsn:mysql://u:secret@h/d", "this build reads the types file, refile and csl"},
 		{"anything else", "k1=example.com:s1:/p", "put csl: before a list"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
