@@ -96,7 +96,7 @@ func (d *Daemon) open() error {
 	}
 	var err error
 	if d.control, err = listenControl(d.cfg.RuntimeDirectory); err != nil {
-		return fmt.Errorf("control socket in runtime_directory: %w", err)
+		return fmt.Errorf("control socket in runtime_directory: %w; name a folder that the daemon may write to", err)
 	}
 	d.names = append(d.names, d.cfg.Socket...)
 	for _, l := range d.cfg.Listener {

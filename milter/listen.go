@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"syscall"
 
@@ -50,6 +51,9 @@ func listenUnix(path string, mode fs.FileMode, gid int) (net.Listener, error) {
 	old := syscall.Umask(0o177)
 	l, err := net.Listen("unix", path)
 	syscall.Umask(old)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w; make the folder %s, which the daemon and the MTA can enter", err, filepath.Dir(path))
+	}
 	if err != nil {
 		return nil, err
 	}
