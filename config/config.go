@@ -96,8 +96,8 @@ type Config struct {
 	Diagnostics bool `toml:"diagnostics"`
 	// RequestReports writes r=y (RFC 6651). Default false.
 	RequestReports bool `toml:"request_reports"`
-	// RemoveOldSignatures deletes DKIM-Signature fields from mail that is
-	// signed. Default false.
+	// RemoveOldSignatures deletes DKIM-Signature fields from mail that gets a
+	// new one. Default false.
 	RemoveOldSignatures bool `toml:"remove_old_signatures"`
 	// SignOnce adds no second signature where the mail already carries a valid
 	// one of ours with the same domain and selector. Default false.
@@ -169,7 +169,8 @@ type Config struct {
 
 	// OnDefault is the default of the actions below where it is set.
 	OnDefault Action `toml:"on_default"`
-	// OnBadSignature: signed, and no signature passed. Default accept.
+	// OnBadSignature: signed, and no signature passed. The signature of a domain
+	// that tests its key (t=y) counts as none. Default accept.
 	OnBadSignature Action `toml:"on_bad_signature"`
 	// OnNoSignature: not signed. Default accept.
 	OnNoSignature Action `toml:"on_no_signature"`
@@ -179,7 +180,9 @@ type Config struct {
 	OnKeyNotFound Action `toml:"on_key_not_found"`
 	// OnInternalError: our own trouble. Default tempfail.
 	OnInternalError Action `toml:"on_internal_error"`
-	// OnSecurity: the mail exceeds a limit. Default tempfail.
+	// OnSecurity: the mail exceeds a limit. Where it is accepted it gets
+	// dkim=permerror, but one with more forged results of ours than it may have
+	// fields is rejected. Default tempfail.
 	OnSecurity Action `toml:"on_security"`
 	// OnSignatureError: the mail should be signed and the signature cannot be
 	// made. Default reject.
@@ -189,7 +192,9 @@ type Config struct {
 	// with dkim=permerror.
 	OnBadFrom Action `toml:"on_bad_from"`
 	// OnNoAlignedPass: inbound mail without a passing signature whose domain
-	// is the author's domain, or a parent or child of it. Default accept.
+	// is the author's domain, or a parent or child of it that is no public
+	// suffix; deferred while the key of such a one cannot be looked up. Default
+	// accept.
 	OnNoAlignedPass Action `toml:"on_no_aligned_pass"`
 
 	// DNS.

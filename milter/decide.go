@@ -29,10 +29,11 @@ type Facts struct {
 
 // client names the client for logs: "host [address]".
 func (f Facts) client() string {
-	if !f.Addr.IsValid() {
+	addr := "[" + f.Addr.String() + "]"
+	if !f.Addr.IsValid() || f.Host == addr {
 		return f.Host
 	}
-	return f.Host + " [" + f.Addr.String() + "]"
+	return f.Host + " " + addr
 }
 
 // Verdict is what is done with a message.
