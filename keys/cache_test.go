@@ -109,7 +109,7 @@ func TestReplacedInPlace(t *testing.T) {
 			t.Errorf("%q: logged %d times, want %d", bad, n, i+1)
 		}
 	}
-	if k := s.Keys()[0]; k.State != StateStale || k.Err == nil || k.Bits != 256 {
+	if k := s.Keys()[0]; k.State != StateStale || k.Error == "" || k.Bits != 256 {
 		t.Errorf("state %+v", k)
 	}
 	if err := os.Remove(dir + "/k"); err != nil {
@@ -122,7 +122,7 @@ func TestReplacedInPlace(t *testing.T) {
 	if !same(mustSign(t, s, "a.example"), fresh) {
 		t.Error("the good replacement is not used")
 	}
-	if k := s.Keys()[0]; k.State != StateReady || k.Err != nil {
+	if k := s.Keys()[0]; k.State != StateReady || k.Error != "" {
 		t.Errorf("state %+v", k)
 	}
 }

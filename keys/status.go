@@ -23,21 +23,27 @@ const (
 
 // KeyInfo is a row of KeyTable for status pages.
 type KeyInfo struct {
-	Name, Where      string
-	Domain, Selector string // Domain is "%" where it is the sender's
-	Path             string // empty for a key that stands in the table
-	Algorithm        string // "rsa" or "ed25519"; empty unless ready or stale
-	Bits             int
-	State            State
-	Err              error // for StateStale and StateDisabled
+	Name     string `json:"name"`
+	Where    string `json:"where"`
+	Domain   string `json:"domain"` // "%" where it is the sender's
+	Selector string `json:"selector"`
+	// Path is empty for a key that stands in the table.
+	Path  string `json:"file,omitempty"`
+	State State  `json:"state"`
+	// Algorithm is "rsa" or "ed25519". It, Bits and Public are those of the key
+	// that signs, in StateReady and StateStale.
+	Algorithm string           `json:"algorithm,omitempty"`
+	Bits      int              `json:"bits,omitempty"`
+	Public    crypto.PublicKey `json:"-"`
+	// Error is the reason of StateStale and StateDisabled.
+	Error string `json:"error,omitempty"`
 }
 
 // reading is the outcome of the last use of a row's key.
 type reading struct {
-	algorithm string
-	bits      int
-	state     State
-	err       error
+	public crypto.PublicKey // nil without a key
+	state  State
+	err    error
 }
 
 // record keeps the outcome of a use.
@@ -50,7 +56,7 @@ func (k *keyRow) record(key crypto.Signer, stale, err error) {
 		now.state = StateStale
 	}
 	if key != nil {
-		now.algorithm, now.bits = kindOf(key.Public())
+		now.public = key.Public()
 	}
 	k.last.Store(&now)
 }
@@ -71,8 +77,14 @@ func (s *Store) Keys() []KeyInfo {
 	infos := make([]KeyInfo, len(s.ordered))
 	for i, k := range s.ordered {
 		infos[i] = KeyInfo{Name: k.name, Where: k.where, Domain: k.domain, Selector: k.selector, Path: k.path, State: StateUnread}
-		if last := k.last.Load(); last != nil {
-			infos[i].Algorithm, infos[i].Bits, infos[i].State, infos[i].Err = last.algorithm, last.bits, last.state, last.err
+		last := k.last.Load()
+		if last == nil {
+			continue
+		}
+		infos[i].State, infos[i].Public = last.state, last.public
+		infos[i].Algorithm, infos[i].Bits = kindOf(last.public)
+		if last.err != nil {
+			infos[i].Error = last.err.Error()
 		}
 	}
 	return infos

@@ -190,8 +190,10 @@ func TestKeyFiles(t *testing.T) {
 	if e := m.deliver(l); e.code != 'y' || !strings.HasPrefix(e.text, "451 4.7.0 ") {
 		t.Errorf("mail without its key ended with %q %q, want 451", e.code, e.text)
 	}
-	if s := d.Status(); len(s.Disabled) != 1 || !strings.Contains(s.Disabled[0], "missing.private") {
-		t.Errorf("the status does not list the key: %q", s.Disabled)
+	s, err := Control{Dir: filepath.Join(d.dir, "run")}.Status(t.Context())
+	if err != nil || len(s.Disabled) != 1 || !strings.Contains(s.Disabled[0], "missing.private") ||
+		len(s.Keys) != 1 || s.Keys[0].State != keys.StateDisabled || !strings.Contains(s.Keys[0].Error, "missing.private") {
+		t.Errorf("the status does not list the key: %v %+v", err, s)
 	}
 	d.log.wait(t, "missing.private")
 }

@@ -89,7 +89,7 @@ func TestFolders(t *testing.T) {
 		{"runtime_directory cannot be made", dir + "/s", dir + "/file/run", "name a folder that the daemon may write to"},
 		{"runtime_directory is a file", dir + "/s", dir + "/file", "name a folder that the daemon may write to"},
 		{"runtime_directory takes no socket", dir + "/s", "/proc/self", "name a folder that the daemon may write to"},
-		{"the socket's folder is missing", dir + "/missing/s", dir + "/run", "make the folder " + dir + "/missing"},
+		{"the socket's folder is missing", dir + "/missing/s", dir + "/run", "install -d -o USER " + dir + "/missing"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			_, err := NewDaemon(DaemonOptions{

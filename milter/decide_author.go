@@ -10,10 +10,20 @@ import (
 	"github.com/postseal/postseal/milter/mailbox"
 )
 
-// readAuthor finds Author and Sender. A message with no From, with several, or
-// with one that cannot be read has no certain author (RFC 5322 §3.6, RFC 6376
-// §8.15): the reason is returned.
-func (d *Decision) readAuthor(fields []dkim.Field, senderHeaders []string) *Reason {
+// Author returns the mailbox of From, the first of several. The error says in
+// words why there is no certain author.
+func Author(fields []dkim.Field) (mailbox.Address, error) {
+	found, _, why := authors(fields)
+	if why != nil {
+		return mailbox.Address{}, errors.New(why.String())
+	}
+	return found[0], nil
+}
+
+// authors returns every mailbox of From, at least one. A message with no From,
+// with several, or with one that cannot be read has no certain author (RFC 5322
+// §3.6, RFC 6376 §8.15): the reason is returned. For local, see addresses.
+func authors(fields []dkim.Field) (found []mailbox.Address, local bool, why *Reason) {
 	var from []string
 	for _, f := range fields {
 		if f.Is("From") {
@@ -24,18 +34,27 @@ func (d *Decision) readAuthor(fields []dkim.Field, senderHeaders []string) *Reas
 	switch len(from) {
 	case 0:
 		r = because(ReasonNoFrom)
-		return &r
+		return nil, false, &r
 	case 1:
 	default:
 		r = because(ReasonManyFrom, strconv.Itoa(len(from)))
-		return &r
+		return nil, false, &r
 	}
-	authors, local, err := addresses(from[0])
+	found, local, err := addresses(from[0])
 	if err != nil {
 		r = because(ReasonBadFrom, clip(strings.TrimSpace(from[0])), err.Error())
-		return &r
+		return nil, false, &r
 	}
-	d.Author, d.Sender, d.authors = authors[0], authors[0], authors
+	return found, local, nil
+}
+
+// readAuthor finds Author and Sender, or the reason why there is no certain one.
+func (d *Decision) readAuthor(fields []dkim.Field, senderHeaders []string) *Reason {
+	found, local, why := authors(fields)
+	if why != nil {
+		return why
+	}
+	d.Author, d.Sender, d.authors = found[0], found[0], found
 	if local {
 		d.because(ReasonLocalAuthor, d.Author.String())
 	}

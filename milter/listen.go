@@ -25,7 +25,7 @@ func Listen(socket string, mode fs.FileMode, group string) (net.Listener, error)
 	if network != "unix" {
 		l, err := net.Listen(network, addr)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", socket, err)
+			return nil, fmt.Errorf("%s: %w", socket, listenError(err))
 		}
 		return tcpListener{l.(*net.TCPListener)}, nil
 	}
@@ -51,14 +51,13 @@ func listenUnix(path string, mode fs.FileMode, gid int) (net.Listener, error) {
 	old := syscall.Umask(0o177)
 	l, err := net.Listen("unix", path)
 	syscall.Umask(old)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w; make the folder %s, which the daemon and the MTA can enter", err, filepath.Dir(path))
-	}
 	if err != nil {
-		return nil, err
+		return nil, listenError(err)
 	}
 	if gid >= 0 {
-		err = os.Chown(path, -1, gid)
+		if err = os.Chown(path, -1, gid); errors.Is(err, fs.ErrPermission) {
+			err = errors.New("the daemon's user is not in this group and may not give the socket to it; add the user to the group (adduser USER GROUP) and start the daemon with it")
+		}
 	}
 	if err == nil {
 		err = os.Chmod(path, mode)
@@ -68,6 +67,32 @@ func listenUnix(path string, mode fs.FileMode, gid int) (net.Listener, error) {
 		return nil, err
 	}
 	return l, nil
+}
+
+// listenError says what to do about a socket that cannot be opened, in place of
+// the system's words where these are known.
+func listenError(err error) error {
+	var op *net.OpError
+	if !errors.As(err, &op) {
+		return err
+	}
+	var dns *net.DNSError
+	unix, isUnix := op.Addr.(*net.UnixAddr)
+	switch {
+	case errors.As(err, &dns):
+		return fmt.Errorf("the host %q is not found; write its address", dns.Name)
+	case errors.Is(err, syscall.EADDRINUSE):
+		return errors.New("another process listens there; stop it or choose another port (ss -lntp lists them)")
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return errors.New("this machine does not have that address; ip address lists those that it has")
+	case isUnix && errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("the folder %[1]s does not exist; make it for the daemon's user: install -d -o USER %[1]s", filepath.Dir(unix.Name))
+	case isUnix && errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("the daemon's user may not make a socket in %s; give it a folder of its own: install -d -o USER FOLDER", filepath.Dir(unix.Name))
+	case errors.Is(err, fs.ErrPermission):
+		return errors.New("ports below 1024 are root's; choose a higher one, such as 8891")
+	}
+	return err
 }
 
 // removeStale removes a unix socket that nobody answers on.

@@ -17,25 +17,8 @@ type checked struct {
 	Problems []string `json:"problems"`
 	Warnings []string `json:"warnings"`
 	// Hint says as whom the problems were met, where that may be their cause.
-	Hint string       `json:"hint,omitempty"`
-	Keys []checkedKey `json:"keys"`
-}
-
-// checkedKey is a row of key_table.
-type checkedKey struct {
-	Name string `json:"name"`
-	// Where is the row's file and line.
-	Where    string `json:"where"`
-	Domain   string `json:"domain"`
-	Selector string `json:"selector"`
-	// File is the private key, empty for one that stands in the table.
-	File string `json:"file,omitempty"`
-	// State is ready, unread, stale or disabled.
-	State     keys.State `json:"state"`
-	Algorithm string     `json:"algorithm,omitempty"`
-	Bits      int        `json:"bits,omitempty"`
-	// Error says why the key cannot sign.
-	Error string `json:"error,omitempty"`
+	Hint string         `json:"hint,omitempty"`
+	Keys []keys.KeyInfo `json:"keys"`
 }
 
 func newCheckConfig() *cobra.Command {
@@ -92,7 +75,7 @@ where, domain, selector, file, state, algorithm, bits, error}]}.`,
 
 // report sums up what load found; err is its error.
 func (l *loaded) report(err error) checked {
-	r := checked{User: l.user, Problems: []string{}, Warnings: l.warnings, Keys: []checkedKey{}}
+	r := checked{User: l.user, Problems: []string{}, Warnings: l.warnings, Keys: []keys.KeyInfo{}}
 	if r.Warnings == nil {
 		r.Warnings = []string{}
 	}
@@ -113,16 +96,7 @@ func (l *loaded) report(err error) checked {
 	if !r.OK {
 		r.Hint = whoAsked(l.user, disabled...)
 	}
-	for _, k := range l.snapshot.Keys() {
-		key := checkedKey{
-			Name: k.Name, Where: k.Where, Domain: k.Domain, Selector: k.Selector, File: k.Path,
-			State: k.State, Algorithm: k.Algorithm, Bits: k.Bits,
-		}
-		if k.Err != nil {
-			key.Error = k.Err.Error()
-		}
-		r.Keys = append(r.Keys, key)
-	}
+	r.Keys = l.snapshot.Keys()
 	return r
 }
 

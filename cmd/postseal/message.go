@@ -11,7 +11,6 @@ import (
 	"unicode"
 
 	"github.com/postseal/postseal/milter/dkim"
-	"github.com/postseal/postseal/milter/mailbox"
 	"github.com/spf13/cobra"
 )
 
@@ -51,32 +50,6 @@ func readMessage(r io.Reader) ([]dkim.Field, io.Reader, error) {
 		return nil, nil, exitError{exitNoInput, errors.New("the input has no header field: this is no message; give one with its header and body, as in a mailbox file")}
 	}
 	return fields, body, nil
-}
-
-// author returns the mailbox of From. The error says why the author is not
-// certain: no From field, several, or one that cannot be read (RFC 5322 §3.6).
-func author(fields []dkim.Field) (mailbox.Address, error) {
-	var from []string
-	for _, f := range fields {
-		if f.Is("From") {
-			from = append(from, f.Value)
-		}
-	}
-	switch len(from) {
-	case 0:
-		return mailbox.Address{}, errors.New("the message has no From field, so it has no author")
-	case 1:
-	default:
-		return mailbox.Address{}, fmt.Errorf("the message has %d From fields, so its author is not certain", len(from))
-	}
-	list, err := mailbox.ParseList(from[0])
-	if err == nil && len(list) == 0 {
-		err = errors.New("there is no address in it")
-	}
-	if err != nil {
-		return mailbox.Address{}, fmt.Errorf("the From field cannot be read: %w", err)
-	}
-	return list[0], nil
 }
 
 // mboxLine is the length of the "From " line of a mailbox file above the

@@ -98,7 +98,7 @@ func newDaemon(cmd *cobra.Command, path string, dns dnsFlags, asJSON bool) (*mil
 		Log:  log, Level: level, Resolver: r, Hostname: hostname, Version: version(),
 	})
 	if err != nil {
-		return nil, exitError{exitConfig, startError(err)}
+		return nil, exitError{exitConfig, err}
 	}
 	return d, nil
 }

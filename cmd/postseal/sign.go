@@ -118,7 +118,7 @@ func (f *signFlags) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := author(fields); err != nil {
+	if _, err := milter.Author(fields); err != nil {
 		return exitError{exitFailed, fmt.Errorf("%w: it is not signed", err)}
 	}
 	var requests []signRequest

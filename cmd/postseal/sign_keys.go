@@ -37,7 +37,7 @@ func readKey(path string) (crypto.Signer, error) {
 // configured is what the daemon would sign if the author sent the message from
 // here, logged in under the author's address.
 func configured(s *milter.Snapshot, fields []dkim.Field) ([]signRequest, error) {
-	from, err := author(fields)
+	from, err := milter.Author(fields)
 	if err != nil {
 		return nil, exitError{exitFailed, err}
 	}

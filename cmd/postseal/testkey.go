@@ -194,15 +194,15 @@ func (t *keyTests) addConfigured(cmd *cobra.Command, from source, dns *dnsFlags)
 
 func configuredKey(info keys.KeyInfo) *keyTest {
 	k := &keyTest{Key: info.Name, File: info.Path, Domain: info.Domain, Selector: info.Selector}
-	if info.Err != nil {
-		k.find(fileFinding, published.Problem, fmt.Sprintf("The private key cannot sign: %v.", info.Err), "Until then the mail that it should sign is deferred.")
+	if info.Error != "" {
+		k.find(fileFinding, published.Problem, fmt.Sprintf("The private key cannot sign: %s.", info.Error), "Until then the mail that it should sign is deferred.")
 	}
-	if info.Path == "" {
+	if k.public = info.Public; k.public != nil || info.Path == "" {
 		return k
 	}
-	if key, err := readKey(info.Path); err == nil {
+	if key, err := readKey(info.Path); err == nil { // one of so many that it was not read yet
 		k.public = key.Public()
-	} else if info.Err == nil {
+	} else if info.Error == "" {
 		k.find(fileFinding, published.Problem, fmt.Sprintf("%v.", err), "Mend the file, or correct its row in key_table.")
 	}
 	return k

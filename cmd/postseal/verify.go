@@ -136,7 +136,7 @@ func verify(in io.Reader, resolver dkim.Resolver, now time.Time) (*verification,
 	for _, r := range verifier.Results() {
 		v.Signatures = append(v.Signatures, signatureOf(r))
 	}
-	from, err := author(fields)
+	from, err := milter.Author(fields)
 	if err != nil {
 		v.Verdict, v.Reason = dkim.PermError, err.Error()
 		return v, nil
