@@ -19,7 +19,8 @@ type Facts struct {
 	Macro func(name string) (value string, ok bool)
 	// MailFrom is the envelope sender, "" for a bounce.
 	MailFrom string
-	// Recipients are the envelope recipients.
+	// Recipients are the envelope recipients, as far as dont_sign_mail_to may
+	// name them.
 	Recipients []string
 	// Fields is the header.
 	Fields []dkim.Field

@@ -2,7 +2,6 @@ package milter
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strconv"
 	"time"
@@ -119,9 +118,6 @@ func (m *message) exceeded(mode config.Mode) reply {
 
 // bodyChunk hashes a piece of the body.
 func (m *message) bodyChunk(p []byte) reply {
-	if m.body == nil {
-		m.body = dkim.NewBody() // no end of header came: nothing is decided, nothing wants the body
-	}
 	_, _ = m.body.Write(p)
 	if m.body.Done() {
 		return skip()
@@ -129,15 +125,9 @@ func (m *message) bodyChunk(p []byte) reply {
 	return goOn()
 }
 
-// errNoHeader is an end of message before the end of the header.
-var errNoHeader = errors.New("end of message without end of header")
-
 // endOfMessage signs or judges. p is a last piece of the body, which some MTAs
 // send with the command.
 func (m *message) endOfMessage(p []byte) (reply, error) {
-	if m.decision.Verdict == "" {
-		return reply{}, errNoHeader
-	}
 	m.outcome.began = time.Now()
 	m.bodyChunk(p)
 	m.body.Close()

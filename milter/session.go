@@ -223,7 +223,7 @@ func (s *session) header(p []byte) error {
 func (s *session) negotiate(p []byte) error {
 	s.endMessage()
 	snapshot := s.server.snapshot.Load()
-	agreed, err := s.wire.Negotiate(p, snapshot.want())
+	agreed, err := s.wire.Negotiate(p, snapshot.want)
 	if err != nil {
 		return err
 	}
@@ -318,7 +318,7 @@ func (s *session) forgetClient() {
 // connection has not negotiated.
 func (s *session) snapshotForMessage() *Snapshot {
 	newest := s.server.snapshot.Load()
-	if newest.want().Actions&^s.wire.Agreed().Actions != 0 {
+	if newest.want.Actions&^s.wire.Agreed().Actions != 0 {
 		return s.negotiated
 	}
 	return newest

@@ -38,6 +38,8 @@ type Snapshot struct {
 	dontSignMailTo nameSet
 	removeARFrom   []string
 	macroList      []macroRule
+
+	want wire.Want // of the MTA
 }
 
 // Environment is what a snapshot takes from outside of its configuration.
@@ -129,6 +131,7 @@ func Load(cfg *config.Config, env Environment) (*Snapshot, error) {
 	if err != nil {
 		problems = append(problems, err)
 	}
+	s.want = s.wants()
 	return s, errors.Join(problems...)
 }
 
@@ -251,15 +254,14 @@ func macroRules(cfg *config.Config) ([]macroRule, error) {
 	return rules, nil
 }
 
-// want is what the daemon asks the MTA for under this configuration.
-func (s *Snapshot) want() wire.Want {
+// wants is what the daemon asks the MTA for under this configuration.
+func (s *Snapshot) wants() wire.Want {
 	w := wire.Want{
 		Actions:  wire.ActAddHeaders,
 		Optional: wire.ActSetSymList,
-		// What nobody needs is not sent, and what needs no answer gets none.
-		// CONNECT (peers), EOH (the decision), BODY (SKIP) and EOM are answered.
-		Steps: wire.StepNoHelo | wire.StepNoData | wire.StepNoUnknown |
-			wire.StepNRHelo | wire.StepNRMail | wire.StepNRRcpt | wire.StepNRHeader | wire.StepNRData | wire.StepNRUnknown |
+		// What needs no answer gets none. CONNECT (peers), EOH (the decision),
+		// BODY (SKIP) and EOM are answered.
+		Steps: wire.StepNRHelo | wire.StepNRMail | wire.StepNRRcpt | wire.StepNRHeader | wire.StepNRData | wire.StepNRUnknown |
 			wire.StepSkip | wire.StepHeaderLeadSpace,
 	}
 	if !s.cfg.KeepAuthResults || s.cfg.RemoveOldSignatures {

@@ -25,7 +25,8 @@ func newServe() *cobra.Command {
 		Long: `Run the daemon in the foreground, logging to standard error or syslog.
 
 SIGTERM and SIGINT stop it: it accepts no more connections, finishes the messages
-whose header has begun to arrive (for drain_timeout at most) and exits with 0.
+whose header has begun to arrive (for drain_timeout at most) and exits with 0; a
+second one ends it at once.
 SIGHUP and SIGUSR1 reload the configuration at once, as "postseal reload" does.
 
 With --json the log is JSON on standard error, one object a line, whatever log_format
@@ -38,6 +39,7 @@ and syslog say; so are the problems of a start that fails: {"msg": "not started"
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
+			context.AfterFunc(ctx, stop) // a second signal does not wait
 			reload := make(chan os.Signal, 1)
 			signal.Notify(reload, syscall.SIGHUP, syscall.SIGUSR1)
 			d, err := newDaemon(cmd, path, dns, asJSON)

@@ -95,11 +95,14 @@ func Start(ctx context.Context, o Options) (*Instance, error) {
 
 func (i *Instance) start(ctx context.Context) error {
 	if i.layout.root == "" {
-		dir, err := os.MkdirTemp("", "postseal-postfix-")
+		dir, err := makeRoot()
 		if err != nil {
 			return err
 		}
 		i.layout.root, i.own = dir, true
+	}
+	if !i.layout.short() {
+		return fmt.Errorf("private Postfix: the path %s is too long for its unix sockets: set TMPDIR to a shorter one", i.layout.root)
 	}
 	var err error
 	if i.addr, err = freeAddr(); err != nil {
@@ -122,6 +125,27 @@ func (i *Instance) start(ctx context.Context) error {
 		return err
 	}
 	return i.awaitBanner(ctx)
+}
+
+// makeRoot makes a folder in the usual place for temporary ones, or in /tmp if
+// its path would be too long there.
+func makeRoot() (string, error) {
+	var dir string
+	for _, parent := range []string{os.TempDir(), "/tmp"} {
+		if dir != "" {
+			if err := os.Remove(dir); err != nil {
+				return "", err
+			}
+		}
+		var err error
+		if dir, err = os.MkdirTemp(parent, "postseal-postfix-"); err != nil {
+			return "", err
+		}
+		if (layout{root: dir}).short() {
+			break
+		}
+	}
+	return dir, nil
 }
 
 // freeAddr finds a loopback port that nobody uses at this moment.

@@ -28,6 +28,13 @@ func (l layout) mailbox(address string) string { return filepath.Join(l.mail(), 
 
 func mailboxName(address string) string { return strings.ToLower(address) }
 
+// short reports whether the instance's sockets fit into sun_path (unix(7)): the
+// longest that Postfix names from the root is that of postlogd(8).
+func (l layout) short() bool {
+	const longest = 107
+	return len(filepath.Join(l.queue(), "public", "postlog")) <= longest
+}
+
 // create makes every folder that Postfix expects, with the owners and modes
 // that its own installation gives them (postfix-files).
 func (l layout) create(p programs) error {

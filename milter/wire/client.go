@@ -74,13 +74,3 @@ func (c Connect) Addr() (netip.Addr, bool) {
 	}
 	return a.Unmap().WithZone(""), true
 }
-
-// ParseHelo reads the payload of HELO: the name that the client gave, up to the
-// first NUL. The error wraps ErrMalformed.
-func ParseHelo(p []byte) (string, error) {
-	name, _, ok := bytes.Cut(p, []byte{0})
-	if !ok {
-		return "", fmt.Errorf("HELO: %w: the name has no end", ErrMalformed)
-	}
-	return string(name), nil
-}

@@ -52,25 +52,6 @@ func TestParseConnectErrors(t *testing.T) {
 	}
 }
 
-func TestParseHelo(t *testing.T) {
-	tests := []struct {
-		payload, want string
-		ok            bool
-	}{
-		{"mx.example.org\x00", "mx.example.org", true},
-		{"\x00", "", true},
-		{"a\x00b\x00", "a", true},
-		{"mx.example.org", "", false},
-		{"", "", false},
-	}
-	for _, tt := range tests {
-		got, err := ParseHelo([]byte(tt.payload))
-		if got != tt.want || (err == nil) != tt.ok || err != nil && !errors.Is(err, ErrMalformed) {
-			t.Errorf("%q: got %q, %v", tt.payload, got, err)
-		}
-	}
-}
-
 // FuzzParseConnect: what is read is what the payload begins with, and an
 // address has neither a zone nor an IPv4 address inside IPv6.
 func FuzzParseConnect(f *testing.F) {

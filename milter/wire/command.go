@@ -8,7 +8,7 @@ type Command byte
 const (
 	CmdOptNeg  Command = 'O' // option negotiation; answered by Conn.Negotiate
 	CmdConnect Command = 'C' // an SMTP client has connected; ParseConnect
-	CmdHelo    Command = 'H' // HELO or EHLO; ParseHelo
+	CmdHelo    Command = 'H' // HELO or EHLO
 	CmdMail    Command = 'M' // MAIL FROM; ParseEnvelope
 	CmdRcpt    Command = 'R' // RCPT TO; ParseEnvelope
 	CmdData    Command = 'T' // DATA, no payload

@@ -19,7 +19,7 @@
 //	MACRO for CONNECT
 //	CONNECT                 reply              ParseConnect, Conn.Reply
 //	MACRO for HELO
-//	HELO                    reply              ParseHelo
+//	HELO                    reply
 //	MACRO for MAIL
 //	MAIL                    reply              ParseEnvelope
 //	MACRO for RCPT
