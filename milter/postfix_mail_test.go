@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/textproto"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -299,4 +300,20 @@ func wantReply(t *testing.T, err error, code int, text string) {
 	if reply == nil || reply.Code != code || !strings.HasPrefix(reply.Msg, text) {
 		t.Errorf("got %v, want %d %s", err, code, text)
 	}
+}
+
+// Another client's way to speak SMTP: swaks sends a message of several parts.
+func TestPostfixSwaks(t *testing.T) {
+	t.Parallel()
+	s := start(t, setup{tcp: true})
+	program, err := exec.LookPath("swaks")
+	if err != nil {
+		peers.Require(t, fmt.Errorf("no swaks: %w; apt-get install swaks", err))
+	}
+	out, err := exec.CommandContext(s.ctx, program, "--server", s.postfix.Addr(), "--from", "user@example.com", "--to", inbox,
+		"--header", "Subject: by swaks", "--body", "hello\n\n", "--attach-name", "a.txt", "--attach", "an attachment\n").CombinedOutput()
+	if err != nil {
+		t.Fatalf("swaks: %v\n%s", err, out)
+	}
+	s.wantSealed(s.next())
 }
