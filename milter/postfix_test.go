@@ -148,7 +148,7 @@ func (s *site) configure(socket, settings string) {
 		"trusted.hosts": "127.0.0.1\n::1\nlocalhost\n",
 		"postseal.toml": fmt.Sprintf("socket = %q\nruntime_directory = %q\nkey_table = \"file:key.table\"\nsigning_table = \"refile:signing.table\"\n"+
 			"multiple_signatures = true\ninternal_hosts = \"file:trusted.hosts\"\nrequire_safe_keys = false\nsocket_mode = \"0666\"\n%s\n",
-			socket, filepath.Join(s.dir, "run"), strings.ReplaceAll(settings, "DIR", s.dir)),
+			socket, filepath.Join(s.dir, "run"), settings),
 	} {
 		if err := os.WriteFile(filepath.Join(s.dir, name), []byte(strings.ReplaceAll(text, "key_table = \"file:key.table\"", "key_table = \"file:key.table\"")), 0o600); err != nil {
 			s.t.Fatal(err)
