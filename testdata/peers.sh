@@ -10,7 +10,7 @@ set -euo pipefail
 
 packages=(
   gcc libc6-dev               # go test -race
-  postfix                     # the MTA, run as a private instance
+  postfix libsasl2-modules    # the MTA, run as a private instance; its clients' logins
   opendkim opendkim-tools     # signs and verifies
   miltertest                  # drives a milter
   opendmarc                   # reads our Authentication-Results
