@@ -31,7 +31,7 @@ type Status struct {
 	Keys        []keys.KeyInfo `json:"keys"`
 	// Disabled lists keys and rows that cannot sign, with the reason.
 	Disabled   []string `json:"disabled,omitempty"`
-	LastReload Reloaded `json:"last_reload"`
+	LastReload Reloaded `json:"last_reload,omitzero"`
 }
 
 // Status tells how the daemon is doing.

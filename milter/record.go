@@ -12,16 +12,13 @@ import (
 	"github.com/postseal/postseal/config"
 )
 
-// counters count what happened since the start. The keys are closed sets.
+// counters count what happened since the start.
 type counters struct {
-	mu       sync.Mutex
-	verdicts map[Verdict]uint64
-	reasons  map[Code]uint64
-	actions  map[string]uint64
-	results  map[string]uint64
+	mu sync.Mutex
+	Counts
 }
 
-// Counts is a copy of the counters.
+// Counts are messages and their steps. The keys are closed sets.
 type Counts struct {
 	// Messages counts by verdict.
 	Messages map[Verdict]uint64 `json:"messages"`
@@ -33,26 +30,23 @@ type Counts struct {
 	Results map[string]uint64 `json:"results"`
 }
 
-func add[K comparable](m *map[K]uint64, k K) {
-	if *m == nil {
-		*m = map[K]uint64{}
-	}
-	(*m)[k]++
+func newCounts() Counts {
+	return Counts{map[Verdict]uint64{}, map[Code]uint64{}, map[string]uint64{}, map[string]uint64{}}
 }
 
 // count counts a reason that stands without a message.
 func (s *Server) count(c Code) {
 	s.counters.mu.Lock()
 	defer s.counters.mu.Unlock()
-	add(&s.counters.reasons, c)
+	s.counters.Reasons[c]++
 }
 
-// Counts returns the counters.
+// Counts returns a copy of the counters.
 func (s *Server) Counts() Counts {
 	c := &s.counters
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return Counts{maps.Clone(c.verdicts), maps.Clone(c.reasons), maps.Clone(c.actions), maps.Clone(c.results)}
+	return Counts{maps.Clone(c.Messages), maps.Clone(c.Reasons), maps.Clone(c.Actions), maps.Clone(c.Results)}
 }
 
 // record counts a message that has ended and writes its line.
@@ -61,13 +55,13 @@ func (s *Server) record(m *message) {
 	action := o.disposition.action
 	c := &s.counters
 	c.mu.Lock()
-	add(&c.verdicts, d.Verdict)
+	c.Messages[d.Verdict]++
 	for _, r := range d.Reasons {
-		add(&c.reasons, r.Code)
+		c.Reasons[r.Code]++
 	}
-	add(&c.actions, action.String())
+	c.Actions[action.String()]++
 	for _, r := range o.verified {
-		add(&c.results, string(r.Status))
+		c.Results[string(r.Status)]++
 	}
 	c.mu.Unlock()
 

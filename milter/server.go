@@ -60,6 +60,7 @@ func NewServer(s *Snapshot, o ServerOptions) *Server {
 		},
 		most:     s.cfg.MaximumConnections,
 		sessions: map[*session]struct{}{},
+		counters: counters{Counts: newCounts()},
 	}
 	srv.snapshot.Store(s)
 	return srv

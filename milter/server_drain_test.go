@@ -3,6 +3,7 @@ package milter
 import (
 	"context"
 	"net"
+	"strings"
 	"testing"
 	"time"
 )
@@ -41,7 +42,8 @@ func TestDrain(t *testing.T) {
 			for _, m := range sessions {
 				if row.order == "O" {
 					m.negotiate(6, allActions, allSteps)
-				} else if got := m.play(stepsOf(row.order, plainHeader)); got != row.want {
+				} else if got := strings.TrimSuffix(m.play(stepsOf(row.order, plainHeader)), "!"); got != row.want {
+					// "!": the connection was closed before the last command was out.
 					t.Errorf("answered with %q, want %q", got, row.want)
 				}
 				m.closed()
