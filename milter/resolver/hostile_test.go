@@ -260,12 +260,16 @@ func TestTCPTrouble(t *testing.T) {
 		{"nothing", func(q *dns.Msg) []byte { return []byte{} }, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			addr := raw(t, func(q *dns.Msg) [][]byte {
-				return [][]byte{forge(q, "", func(m *dns.Msg) { m.Answer, m.Truncated = nil, true })}
-			})
-			l, err := net.Listen("tcp", addr)
-			if err != nil {
-				t.Skipf("the TCP port of the same number is in use: %v", err)
+			var addr string
+			var l net.Listener
+			for try := 0; l == nil; try++ {
+				addr = raw(t, func(q *dns.Msg) [][]byte {
+					return [][]byte{forge(q, "", func(m *dns.Msg) { m.Answer, m.Truncated = nil, true })}
+				})
+				var err error
+				if l, err = net.Listen("tcp", addr); err != nil && try == 20 {
+					t.Fatalf("no port is free for UDP and TCP: %v", err)
+				}
 			}
 			t.Cleanup(func() { l.Close() })
 			go func() {
