@@ -23,7 +23,7 @@ const lineWidth = 78
 // method or result word and a property without type or name is left out.
 func (h Header) String() string {
 	w := writer{column: len("Authentication-Results:")}
-	head := quotable("", h.AuthservID)
+	head := quotable("", h.AuthservID, isTokens(h.AuthservID)) // a value, not a pvalue
 	if h.Version > 0 {
 		head = append(head, strconv.Itoa(h.Version))
 	}
@@ -94,7 +94,7 @@ func (r Result) words() []string {
 	for _, p := range r.Properties {
 		ptype, name := keyword(p.Type), keyword(p.Name)
 		if ptype != "" && name != "" {
-			words = append(words, quotable(ptype+"."+name+"=", p.Value)...)
+			words = append(words, quotable(ptype+"."+name+"=", p.Value, isBare(p.Value))...)
 		}
 	}
 	return words
@@ -115,10 +115,10 @@ func keyword(s string) string {
 	return strings.TrimRight(string(b), "-")
 }
 
-// quotable gives prefix and value, bare where the grammar permits and quoted
-// else, cut into words.
-func quotable(prefix, value string) []string {
-	if len(value) <= MaxValue && isBare(value) {
+// quotable gives prefix and value, bare where the grammar permits that and
+// quoted else, cut into words.
+func quotable(prefix, value string, bare bool) []string {
+	if bare && len(value) <= MaxValue {
 		return []string{prefix + value}
 	}
 	return cut(prefix + `"` + escape(value, `"\`) + `"`)

@@ -37,6 +37,7 @@ func word(s string) string {
 // line end gets out but as a fold.
 func FuzzRoundTrip(f *testing.F) {
 	f.Add("mx.example.org", "pass", "key revoked", "2048-bit key", "header", "d", "example.com", "@example.com", 0)
+	f.Add("@mx", "pass", "", "", "header", "d", "", "", 0)
 	f.Add("mx/1", "", "a\r\nb", "c) dkim=pass (", "smtp", "mailfrom", `"; x=y`, `\`, 1)
 	f.Add("", "x", " ", "()", "a", "b", "\"a b\"@c", strings.Repeat(" long words", 60), 2)
 	f.Fuzz(func(t *testing.T, id, value, reason, comment, ptype, name, v1, v2 string, version int) {
