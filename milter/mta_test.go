@@ -77,6 +77,9 @@ type lockedLog struct {
 	b  bytes.Buffer
 }
 
+// LockedLog is lockedLog for the tests from outside of the package.
+type LockedLog = lockedLog
+
 func (l *lockedLog) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -41,26 +40,8 @@ type site struct {
 	daemon  *milter.Daemon
 	dir     string // of postseal's configuration
 	zone    map[string]string
-	log     *log
+	log     *milter.LockedLog
 	taken   int // messages of the mailbox that were looked at
-}
-
-// log collects the daemon's lines.
-type log struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *log) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // setup says how a site differs from the ordinary one.
@@ -76,7 +57,7 @@ func start(t testing.TB, o setup) *site {
 	peers.Require(t, postfix.Available())
 	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	t.Cleanup(cancel)
-	s := &site{t: t, ctx: ctx, dir: t.TempDir(), log: new(log)}
+	s := &site{t: t, ctx: ctx, dir: t.TempDir(), log: new(milter.LockedLog)}
 	main := map[string]string{"milter_default_action": "tempfail"}
 	for k, v := range o.main {
 		main[k] = v
