@@ -180,14 +180,9 @@ func (d *Daemon) reloadOn(ctx context.Context, signals <-chan os.Signal) {
 	}
 }
 
-// Reload reads the configuration anew and puts it in force for the messages to
-// come. On an error, which joins all problems, the old one stays.
-func (d *Daemon) Reload() error {
-	_, err := d.reload()
-	return err
-}
-
-// reload is Reload; it also returns what the status shows of it.
+// reload reads the configuration anew and puts it in force for the messages to
+// come. On an error, which joins all problems, the old one stays. It also returns
+// what the status shows of it.
 func (d *Daemon) reload() (Reloaded, error) {
 	d.reloading.Lock()
 	defer d.reloading.Unlock()

@@ -180,11 +180,11 @@ func TestKeyFiles(t *testing.T) {
 	wantSigned(t, d.records, e, l.header, l.body)
 
 	d.write(t, "s1.example.com.private", "no key at all\n")
-	if err := d.Reload(); err != nil {
+	if _, err := d.Daemon.reload(); err != nil {
 		t.Fatalf("a bad key fails the reload: %v", err)
 	}
 	d.write(t, "key.table", "k example.com:s1:"+filepath.Join(d.dir, "missing.private")+"\n")
-	if err := d.Reload(); err != nil {
+	if _, err := d.Daemon.reload(); err != nil {
 		t.Fatalf("a missing key file fails the reload: %v", err)
 	}
 	if e := m.deliver(l); e.code != 'y' || !strings.HasPrefix(e.text, "451 4.7.0 ") {
