@@ -33,6 +33,14 @@ type Config struct {
 	// RuntimeDirectory holds the control socket of reload and status.
 	// Default: $RUNTIME_DIRECTORY (systemd sets it), else /run/postseal.
 	RuntimeDirectory string `toml:"runtime_directory"`
+	// UserID is whom a daemon that root starts becomes before it opens a socket:
+	// user, or user:group. Default: it stays who it is.
+	UserID string `toml:"user_id"`
+	// ChangeRootDirectory is the daemon's root folder (chroot(2)) once the
+	// tables are read. Default: none.
+	ChangeRootDirectory string `toml:"change_root_directory"`
+	// PidFile gets the process id. Default: none.
+	PidFile string `toml:"pid_file"`
 
 	// What it does.
 
@@ -63,6 +71,12 @@ type Config struct {
 	// RequireSafeKeys refuses a private key that others than root and the
 	// daemon's user can read or replace; false only warns. Default true.
 	RequireSafeKeys bool `toml:"require_safe_keys"`
+	// CheckSigningTable refuses tables with a row that cannot be used; false
+	// disables that row alone, and its mail is deferred. Default true.
+	CheckSigningTable bool `toml:"check_signing_table"`
+	// WatchFiles reloads by itself when the configuration, a table or a list
+	// changes. Default true.
+	WatchFiles bool `toml:"watch_files"`
 	// BaseDirectory is where relative paths start, in this file and in the
 	// tables. Default: the folder of the configuration file.
 	BaseDirectory string `toml:"base_directory"`
@@ -86,12 +100,29 @@ type Config struct {
 	// SigningTable and Domain are asked for; the same grammar as
 	// OversignHeaders. Default From.
 	SenderHeaders dataset.Spec `toml:"sender_headers"`
+	// SenderMacro is a macro whose value, where it is set, is the sender in
+	// place of SenderHeaders; the name with or without braces. Default: none.
+	SenderMacro string `toml:"sender_macro"`
+	// ReplaceRules is a file of lines "pattern<TAB>text": what a later MTA will
+	// make of header fields. They are signed as if it had. The pattern is a POSIX
+	// basic regular expression. Default: none.
+	ReplaceRules string `toml:"replace_rules"`
+	// ReplaceHeaders are the fields that ReplaceRules apply to; the same grammar
+	// as OversignHeaders. Default: all.
+	ReplaceHeaders dataset.Spec `toml:"replace_headers"`
 	// SignatureTTL is how long a signature stays valid: x= is t= plus this.
 	// Seconds, or a string with a unit ("72h"). Default 0: no x=.
 	SignatureTTL Duration `toml:"signature_ttl"`
 	// MaximumSignedBytes writes l= and signs at most so many bytes of the
 	// body. Anyone can then append to the mail. Default: -1, no l=.
 	MaximumSignedBytes int64 `toml:"maximum_signed_bytes"`
+	// BodyLengthDB lists recipients; mail to one of them is signed with l=.
+	// Anyone can then append to it. The entries are those of a SigningTable:
+	// user@domain, domain, .domain, *.
+	BodyLengthDB dataset.Spec `toml:"body_length_db"`
+	// FixCRLF signs and verifies the body as if each CR or LF that stands alone
+	// were a CRLF. Default false.
+	FixCRLF bool `toml:"fix_crlf"`
 	// Diagnostics copies the signed header fields into z=. Default false.
 	Diagnostics bool `toml:"diagnostics"`
 	// RequestReports writes r=y (RFC 6651). Default false.
@@ -102,6 +133,9 @@ type Config struct {
 	// SignOnce adds no second signature where the mail already carries a valid
 	// one of ours with the same domain and selector. Default false.
 	SignOnce bool `toml:"sign_once"`
+	// SoftwareHeader adds a DKIM-Filter field to mail that is signed or
+	// verified. Default false.
+	SoftwareHeader bool `toml:"software_header"`
 
 	// Whose mail is signed.
 
@@ -124,6 +158,18 @@ type Config struct {
 	// DontSignMailTo lists recipients (user@domain); mail to one of them is
 	// not signed.
 	DontSignMailTo dataset.Spec `toml:"dont_sign_mail_to"`
+	// RequiredHeaders rejects mail that would be signed or verified and breaks the
+	// header field counts of RFC 5322 §3.6. Default false.
+	RequiredHeaders bool `toml:"required_headers"`
+	// StrictHeaders neither signs nor verifies such mail: it gets dkim=permerror.
+	// Default false.
+	StrictHeaders bool `toml:"strict_headers"`
+	// IgnoreMalformedMail leaves mail that can be neither signed nor verified
+	// alone: no dkim=permerror, and OnBadFrom does not apply. Default false.
+	IgnoreMalformedMail bool `toml:"ignore_malformed_mail"`
+	// WeakSyntaxChecks verifies mail whose author is not certain. It is not
+	// signed all the same. Default false.
+	WeakSyntaxChecks bool `toml:"weak_syntax_checks"`
 	// AuthorMustMatch keeps one customer from signing as another: mail is
 	// signed only if its author is the authenticated login ("login"), the
 	// envelope sender ("envelope"), or either of those listed. Default: empty,
@@ -140,6 +186,8 @@ type Config struct {
 	// AlwaysAddARHeader writes dkim=none for unsigned mail; on_no_signature
 	// does not apply then. Default false.
 	AlwaysAddARHeader bool `toml:"always_add_ar_header"`
+	// NoHeaderB leaves header.b out of Authentication-Results. Default false.
+	NoHeaderB bool `toml:"no_header_b"`
 	// KeepAuthResults leaves incoming Authentication-Results alone, forged
 	// ones too. Default false.
 	KeepAuthResults bool `toml:"keep_auth_results"`
@@ -150,8 +198,20 @@ type Config struct {
 	// leading dot stands for every host below a domain.
 	RemoveARFrom dataset.Spec `toml:"remove_ar_from"`
 	// MaximumSignaturesToVerify is how many signatures of a message are
-	// verified, from the top. Default 10.
+	// verified: first those of the author's domain and of TrustSignaturesFrom,
+	// then the others, each from the top. 0 verifies those of the author's
+	// domain and of TrustSignaturesFrom alone. Default 10.
 	MaximumSignaturesToVerify int `toml:"maximum_signatures_to_verify"`
+	// TrustSignaturesFrom lists the domains, beside the author's, whose
+	// signatures count. Default: all.
+	TrustSignaturesFrom dataset.Spec `toml:"trust_signatures_from"`
+	// MustBeSigned names header fields that a signature has to cover where they
+	// are present; the same grammar as OversignHeaders. Default: none.
+	MustBeSigned dataset.Spec `toml:"must_be_signed"`
+	// Minimum is how much of the body a signature with l= has to cover: octets
+	// ("1000"), a share ("80%"), or how many octets may follow the signed part
+	// ("500+"). Default: not asked.
+	Minimum string `toml:"minimum"`
 	// MinimumKeyBits and MaximumKeyBits bound RSA keys, for signing and for
 	// verifying. Defaults 1024 and 8192; less than 1024 is not accepted
 	// (RFC 8301 §3.2).
@@ -196,6 +256,10 @@ type Config struct {
 	// suffix; deferred while the key of such a one cannot be looked up. Default
 	// accept.
 	OnNoAlignedPass Action `toml:"on_no_aligned_pass"`
+	// RedirectFailuresTo is an address that gets mail with a failed signature in
+	// place of its recipients, who are named in Original-Recipient fields.
+	// Default: none.
+	RedirectFailuresTo string `toml:"redirect_failures_to"`
 
 	// DNS.
 
@@ -207,6 +271,10 @@ type Config struct {
 	// TestPublicKeys is a file of lines "name value" that answers TXT
 	// questions in place of DNS.
 	TestPublicKeys string `toml:"test_public_keys"`
+	// TestDNSData is such records as a data set: names and TXT values.
+	TestDNSData dataset.Spec `toml:"test_dns_data"`
+	// DNSConnect asks by TCP at once. Default false.
+	DNSConnect bool `toml:"dns_connect"`
 
 	// Limits.
 
@@ -239,6 +307,21 @@ type Config struct {
 	SyslogFacility string `toml:"syslog_facility"`
 	// SyslogName is the name before the colon in syslog. Default postseal.
 	SyslogName string `toml:"syslog_name"`
+	// StdoutLog logs to standard output in place of standard error. Default false.
+	StdoutLog bool `toml:"stdout_log"`
+	// LogLines says which lines tell of messages: "structured", one line a
+	// message; "opendkim", the lines of OpenDKIM; or "both". Default structured.
+	LogLines string `toml:"log_lines"`
+	// LogWhy, LogResults and SyslogSuccess add to OpenDKIM's lines why a message
+	// was signed or was not, the result of each signature, and successes.
+	// Default false.
+	LogWhy        bool `toml:"log_why"`
+	LogResults    bool `toml:"log_results"`
+	SyslogSuccess bool `toml:"syslog_success"`
+
+	// Notices are what the reader of another form of configuration has to say
+	// of settings that mean less here than there; Warnings has them too.
+	Notices Problems
 
 	// origin is the file that this was read from, for Validate's lines.
 	origin origin
@@ -259,6 +342,8 @@ func Default() *Config {
 		SocketMode:                0o660,
 		Mode:                      Mode{Sign: true, Verify: true},
 		RequireSafeKeys:           true,
+		CheckSigningTable:         true,
+		WatchFiles:                true,
 		Canonicalization:          "relaxed/relaxed",
 		SignHeaders:               dataset.List(signHeaders()...),
 		OmitHeaders:               dataset.List(omitHeaders()...),
@@ -284,6 +369,7 @@ func Default() *Config {
 		IdleTimeout:               Duration(2 * time.Hour),
 		DrainTimeout:              Duration(30 * time.Second),
 		LogFormat:                 "text",
+		LogLines:                  "structured",
 		SyslogFacility:            "mail",
 		SyslogName:                "postseal",
 	}

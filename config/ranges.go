@@ -26,6 +26,7 @@ func (k *checker) words() {
 	c := k.c
 	k.word("body_length", c.BodyLength, "whole", "accept", "ignore", "fail")
 	k.word("log_format", c.LogFormat, "text", "json")
+	k.word("log_lines", c.LogLines, "structured", "opendkim", "both")
 	k.word("syslog_facility", c.SyslogFacility, "mail", "daemon", "user", "auth", "authpriv", "syslog",
 		"local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7")
 	for _, who := range c.AuthorMustMatch {
@@ -80,7 +81,7 @@ func (k *checker) numbers() {
 			k.add(key, fmt.Sprintf("%d is not within %d and %d", value, least, most))
 		}
 	}
-	within("maximum_signatures_to_verify", c.MaximumSignaturesToVerify, 1, mostSignatures)
+	within("maximum_signatures_to_verify", c.MaximumSignaturesToVerify, 0, mostSignatures)
 	within("minimum_key_bits", c.MinimumKeyBits, leastKeyBits, mostKeyBits)
 	within("maximum_key_bits", c.MaximumKeyBits, leastKeyBits, mostKeyBits)
 	if c.MinimumKeyBits > c.MaximumKeyBits && c.MaximumKeyBits >= leastKeyBits && c.MinimumKeyBits <= mostKeyBits {

@@ -18,7 +18,7 @@ func (c *Config) Validate() Problems { return c.origin.problems(c.check()) }
 func (c *Config) Warnings() Problems {
 	k := checker{c: c}
 	k.warn()
-	return c.origin.problems(k.found)
+	return append(slices.Clone(c.Notices), c.origin.problems(k.found)...)
 }
 
 func (c *Config) check() []finding {
