@@ -40,7 +40,7 @@ func TestValidate(t *testing.T) {
 		{"few key bits", "minimum_key_bits = 512", "512 is not within 1024 and 16384"},
 		{"many key bits", "maximum_key_bits = 32768", "32768 is not within"},
 		{"key bits crossed", "minimum_key_bits = 4096\nmaximum_key_bits = 2048", "1: minimum_key_bits: 4096 is more than maximum_key_bits, 2048"},
-		{"signatures", "maximum_signatures_to_verify = 0", "-1 is not within"},
+		{"signatures", "maximum_signatures_to_verify = -1", "-1 is not within"},
 		{"headers", "maximum_headers = 10", "10 is not within"},
 		{"fields", "maximum_header_fields = -1", "-1 is not within"},
 		{"connections", "maximum_connections = 0", "0 is not within"},
