@@ -69,6 +69,7 @@ func TestHouse(t *testing.T) {
 		"config/dataset":  {},
 		"config/postfix":  {},
 		"config":          {"config/dataset"},
+		"config/opendkim": {"config", "config/dataset"},
 		"milter/hosts":    {"config/dataset"},
 		"milter/proof":    {"milter/dkim"},
 		"keys":            {"config/dataset", "milter/dkim"},
