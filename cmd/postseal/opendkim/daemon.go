@@ -1,0 +1,4 @@
+package opendkim
+
+// daemon is opendkim(8).
+func daemon(c call) int { return exitUsage }
