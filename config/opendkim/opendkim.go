@@ -22,9 +22,10 @@ type Options struct {
 	// used where neither the file nor an override names a Socket. Empty: not
 	// looked at.
 	Defaults string
-	// SocketOptional lets a configuration without a Socket pass, as `opendkim -n`
-	// and the tools do. Config.Socket is empty then.
-	SocketOptional bool
+	// CheckOnly asks for no more than `opendkim -n` and the tools do: without a
+	// Socket Config.Socket is empty, and an AutoRestartRate that is none passes.
+	// Notices tell of both.
+	CheckOnly bool
 	// Umask tells the process's file creation mask, which counts where the file
 	// has no UMask. nil reads it from the system.
 	Umask func() int
