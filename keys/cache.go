@@ -78,6 +78,7 @@ var (
 type source struct {
 	path, inline string
 	policy       policy
+	held         bool
 }
 
 // signer returns the key of a source. stale is why the key is one from before,
@@ -85,7 +86,7 @@ type source struct {
 // for each state that it is in, unless the tables are loading.
 func (c *Cache) signer(src source, domain, selector string, loading bool) (key crypto.Signer, stale, err error) {
 	if src.path != "" {
-		return c.fromFile(fileRef{src.path, src.policy}, domain, selector, loading)
+		return c.fromFile(fileRef{src.path, src.policy, src.held}, domain, selector, loading)
 	}
 	key, err = c.fromBytes([]byte(src.inline), src.policy, domain, selector)
 	return key, nil, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"sync"
 	"time"
@@ -19,6 +20,9 @@ const maxKeyFile = 64 << 10
 type fileRef struct {
 	path   string
 	policy policy
+	// held says that a key which was read once stays in use when the file is out
+	// of reach, as after root or the view of the whole file system was given up.
+	held bool
 }
 
 // fileID changes whenever a file does.
@@ -75,6 +79,9 @@ func (c *Cache) fromFile(ref fileRef, domain, selector string, loading bool) (ke
 		}
 		st.id, st.good, st.stale, st.told = id, key, nil, ""
 		return key, nil, nil
+	}
+	if ref.held && st.good != nil && (errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist)) {
+		return st.good, nil, nil
 	}
 	told := fmt.Sprint(id, err)
 	news := told != st.told

@@ -38,6 +38,10 @@ type Options struct {
 	MinBits, MaxBits int
 	// UID is the user that signs, for CheckSafe.
 	UID int
+	// Later is for a process that is still root and will be UID: the keys of
+	// KeyTable are not read before [Store.ReadKeys], and KeyFile, which is read at
+	// once, stays in use when UID may not read it.
+	Later bool
 }
 
 // Address is a sender's mailbox. Domain may be in U-label form.
@@ -104,7 +108,13 @@ func Load(o Options, c *Cache) (*Store, error) {
 	for _, note := range s.notes {
 		c.log.Warn("signing tables", "note", note)
 	}
-	s.readKeys()
+	switch {
+	case !o.Later:
+		s.ReadKeys()
+	case s.domainKey != nil:
+		s.domainKey.held = true
+		s.ReadKeys()
+	}
 	return s, nil
 }
 
@@ -208,9 +218,10 @@ func (s *Store) missing(g *signingRow, folded map[string]dataset.Row) error {
 		g.where, clip(g.keyName), s.keyTable.Source(), clip(g.keyName)+" DOMAIN:SELECTOR:PATH")
 }
 
-// readKeys reads and proves all keys that are known by name, unless they are
-// too many. A key that several rows name is read once.
-func (s *Store) readKeys() {
+// ReadKeys reads and proves all keys that are known by name, unless they are
+// too many. A key that several rows name is read once. It is for stores that
+// were loaded with Options.Later; Load has done it for others.
+func (s *Store) ReadKeys() {
 	bySource := map[source][]*keyRow{}
 	for _, k := range s.ordered {
 		if k.bad == nil && !k.perDomain() {
@@ -246,5 +257,5 @@ func (s *Store) readKeys() {
 }
 
 func (s *Store) source(k *keyRow, domain string) source {
-	return source{path: k.file(domain), inline: k.inline, policy: s.policy}
+	return source{path: k.file(domain), inline: k.inline, policy: s.policy, held: k.held}
 }

@@ -20,6 +20,7 @@ type keyRow struct {
 	template         bool   // "%" in path stands for the domain
 	inline           string // the key itself, where path is empty
 	bad              error  // why the row cannot be used
+	held             bool   // see fileRef
 
 	last atomic.Pointer[reading]
 }

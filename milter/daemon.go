@@ -35,7 +35,21 @@ type DaemonOptions struct {
 	Hostname string
 	// Version is shown by status.
 	Version string
+	// Drop, if not nil, gives up what only the start needs, such as root, once
+	// the tables are read and before keys are and a socket is opened. Signer is
+	// the user that the process then is.
+	Drop   func() error
+	Signer *int
+	// WithoutControl lets a daemon run that cannot make its control socket.
+	WithoutControl bool
 }
+
+// ListenError is why a socket could not be opened.
+type ListenError struct{ Err error }
+
+func (e *ListenError) Error() string { return e.Err.Error() }
+
+func (e *ListenError) Unwrap() error { return e.Err }
 
 // Daemon is a server with its configuration, its sockets and its control
 // socket.
@@ -76,6 +90,14 @@ func NewDaemon(o DaemonOptions) (*Daemon, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Drop != nil {
+		if err := o.Drop(); err != nil {
+			return nil, err
+		}
+	}
+	if o.Signer != nil {
+		s.ReadKeys()
+	}
 	d.server = NewServer(s, ServerOptions{Log: o.Log, Hostname: o.Hostname})
 	if err := d.open(); err != nil {
 		d.closeSockets()
@@ -86,17 +108,16 @@ func NewDaemon(o DaemonOptions) (*Daemon, error) {
 }
 
 func (d *Daemon) environment(previous *Snapshot) Environment {
-	return Environment{Keys: d.keys, Resolver: d.o.Resolver, Log: d.o.Log, Previous: previous}
+	return Environment{Keys: d.keys, Resolver: d.o.Resolver, Log: d.o.Log, Previous: previous, Signer: d.o.Signer}
 }
 
 // open opens the control socket and the milter sockets.
 func (d *Daemon) open() error {
-	if err := os.MkdirAll(d.cfg.RuntimeDirectory, 0o755); err != nil {
-		return fmt.Errorf("runtime_directory: %w; name a folder that the daemon may write to", err)
-	}
-	var err error
-	if d.control, err = listenControl(d.cfg.RuntimeDirectory); err != nil {
-		return fmt.Errorf("control socket in runtime_directory: %w; name a folder that the daemon may write to", err)
+	if err := d.openControl(); err != nil {
+		if !d.o.WithoutControl {
+			return err
+		}
+		d.o.Log.Warn("no control socket; reload and status cannot ask this daemon", "err", err)
 	}
 	d.names = append(d.names, d.cfg.Socket...)
 	for _, l := range d.cfg.Listener {
@@ -106,12 +127,22 @@ func (d *Daemon) open() error {
 	for _, name := range d.names {
 		l, err := Listen(name, d.cfg.SocketMode.Mode(), d.cfg.SocketGroup)
 		if err != nil {
-			problems = append(problems, fmt.Errorf("socket: %w", err))
+			problems = append(problems, &ListenError{fmt.Errorf("socket: %w", err)})
 			continue
 		}
 		d.sockets = append(d.sockets, l)
 	}
 	return errors.Join(problems...)
+}
+
+func (d *Daemon) openControl() (err error) {
+	if err := os.MkdirAll(d.cfg.RuntimeDirectory, 0o755); err != nil {
+		return fmt.Errorf("runtime_directory: %w; name a folder that the daemon may write to", err)
+	}
+	if d.control, err = listenControl(d.cfg.RuntimeDirectory); err != nil {
+		return fmt.Errorf("control socket in runtime_directory: %w; name a folder that the daemon may write to", err)
+	}
+	return nil
 }
 
 func (d *Daemon) closeSockets() {
@@ -146,8 +177,9 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
 		}()
 		d.o.Log.Info("listening", "socket", d.names[i], "address", l.Addr().String())
 	}
-	control := d.serveControl(failed)
-	defer control.Close()
+	if d.control != nil {
+		defer d.serveControl(failed).Close()
+	}
 	d.o.Log.Info("started", "version", d.o.Version, "keys", len(d.server.Snapshot().Keys()))
 
 	ctx, end := context.WithCancel(ctx)
@@ -202,6 +234,9 @@ func (d *Daemon) reload() (Reloaded, error) {
 		r.Problems = strings.Split(err.Error(), "\n")
 		d.o.Log.Error("reload failed; the old configuration stays in force", "problems", r.Problems)
 		return r, err
+	}
+	if d.o.Signer != nil {
+		next.ReadKeys()
 	}
 	d.server.Use(next)
 	if d.o.Level != nil {

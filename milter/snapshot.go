@@ -53,6 +53,17 @@ type Environment struct {
 	// Previous is the snapshot in force, or nil: its DNS cache is kept where
 	// the name servers stay the same.
 	Previous *Snapshot
+	// Signer, if not nil, is the user id that will sign where it is not the
+	// process's own; see keys.Options.Later. Snapshot.ReadKeys is for when it is.
+	Signer *int
+}
+
+// uid is the user that signs.
+func (e Environment) uid() int {
+	if e.Signer != nil {
+		return *e.Signer
+	}
+	return os.Geteuid()
 }
 
 // Load reads and checks everything that cfg names. The error joins all
@@ -126,7 +137,7 @@ func Load(cfg *config.Config, env Environment) (*Snapshot, error) {
 		Domain: cfg.Domain, Selector: cfg.Selector, KeyFile: cfg.KeyFile,
 		SubDomains: cfg.SubDomains, MultipleSignatures: cfg.MultipleSignatures,
 		RequireSafeKeys: cfg.RequireSafeKeys, Base: cfg.BaseDirectory,
-		MinBits: cfg.MinimumKeyBits, MaxBits: cfg.MaximumKeyBits, UID: os.Geteuid(),
+		MinBits: cfg.MinimumKeyBits, MaxBits: cfg.MaximumKeyBits, UID: env.uid(), Later: env.Signer != nil,
 	}, env.Keys)
 	if err != nil {
 		problems = append(problems, err)
@@ -291,6 +302,9 @@ func (s *Snapshot) mode(socket string) config.Mode {
 	}
 	return s.cfg.Mode
 }
+
+// ReadKeys reads the keys that Load left to Environment.Signer.
+func (s *Snapshot) ReadKeys() { s.keys.ReadKeys() }
 
 // Keys lists the configured keys, for status.
 func (s *Snapshot) Keys() []keys.KeyInfo { return s.keys.Keys() }
