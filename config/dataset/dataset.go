@@ -60,11 +60,31 @@ func Open(s Spec, o Options) (*Set, error) {
 	if !filepath.IsAbs(rest) {
 		rest = filepath.Join(o.Base, rest)
 	}
-	data, err := readFile(rest, maxFile)
+	data, err := ReadFile(rest, maxFile)
 	if err != nil {
 		return nil, err
 	}
 	return parse(kind, rest, data, o)
+}
+
+// Check reports what Open would say of the type and of the file, without reading
+// the rows.
+func Check(spec Spec, o Options) error {
+	if spec.Items != nil {
+		return nil
+	}
+	kind, rest, err := detect(spec.Text)
+	if err != nil || kind == kindCSL {
+		return err
+	}
+	if !filepath.IsAbs(rest) {
+		rest = filepath.Join(o.Base, rest)
+	}
+	f, err := openFile(rest)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // openList makes a set of the elements of a list.

@@ -197,11 +197,59 @@ func TestNotARegularFile(t *testing.T) {
 	}
 }
 
+func TestCheck(t *testing.T) {
+	path := write(t, "table", "refile is not compiled: (\n")
+	for _, tt := range []struct {
+		name string
+		spec Spec
+		want string // "" for no error
+	}{
+		{"file", Text(path), ""},
+		{"relative refile", Text("refile:table"), ""},
+		{"list", Text("a, b"), ""},
+		{"array", List("a:b"), ""},
+		{"missing", Text("file:absent"), "no such file"},
+		{"folder", Text(filepath.Dir(path)), "is a directory"},
+		{"type", Text("dsn:x"), "unknown data set type"},
+	} {
+		err := Check(tt.spec, Options{Base: filepath.Dir(path)})
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
+		}
+	}
+}
+
+func TestWebBlanks(t *testing.T) {
+	path := write(t, "t", "a\u00a0x # \u00a0\nb y # \u00a0\n\u00a0*@c z\n\u2003\n\u200bd\u3000 v\ne\u00e9 w\n")
+	for kind, want := range map[string][]Row{
+		"file":   {{"a", "x", 1}, {"b", "y", 2}, {"*@c", "z", 3}, {"d", "v", 5}, {"e\u00e9", "w", 6}},
+		"refile": {{"a", "x", 1}, {"b", "y", 2}, {"e\u00e9", "w", 6}}, // the others begin with a blank
+	} {
+		set, err := Open(Text(kind+":"+path), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, set.Rows()); diff != "" {
+			t.Errorf("%s: %s", kind, diff)
+		}
+		notes := strings.Join(set.Notes(), "\n")
+		if !strings.Contains(notes, path+": blanks such as U+00A0") || !strings.Contains(notes, "(lines 1, 3, 4, 5)") {
+			t.Errorf("%s: notes %q", kind, notes)
+		}
+	}
+	if got := BlankLines([]int{1, 2, 3, 4, 5, 6, 7}); !strings.Contains(got, "(lines 1, 2, 3, 4, 5 and 2 more)") {
+		t.Error(got)
+	}
+	if got := BlankLines([]int{9}); !strings.Contains(got, "(line 9)") {
+		t.Error(got)
+	}
+}
+
 func TestLimits(t *testing.T) {
-	if _, err := readFile(write(t, "t", "123456"), 5); err == nil || !strings.Contains(err.Error(), "larger than 5 bytes") {
+	if _, err := ReadFile(write(t, "t", "123456"), 5); err == nil || !strings.Contains(err.Error(), "larger than 5 bytes") {
 		t.Errorf("file: %v", err)
 	}
-	if _, err := readFile(write(t, "t", "12345"), 5); err != nil {
+	if _, err := ReadFile(write(t, "t", "12345"), 5); err != nil {
 		t.Errorf("file at its limit: %v", err)
 	}
 	for _, tt := range []struct{ name, text, want string }{

@@ -23,9 +23,26 @@ const blanks = " \t\r\v\f"
 
 const byteOrderMark = "\xef\xbb\xbf"
 
-// readFile reads a regular file of at most limit bytes. Directories, FIFOs and
+// ReadFile reads a regular file of at most limit bytes. Directories, FIFOs and
 // devices are refused before they can block or be disturbed.
-func readFile(path string, limit int64) ([]byte, error) {
+func ReadFile(path string, limit int64) ([]byte, error) {
+	f, err := openFile(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("%s: larger than %d bytes; is this the right file?", path, limit)
+	}
+	return data, nil
+}
+
+// openFile opens a regular file.
+func openFile(path string) (*os.File, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
@@ -39,21 +56,14 @@ func readFile(path string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	if info, err = f.Stat(); err != nil {
-		return nil, err
+	if info, err = f.Stat(); err == nil {
+		err = regular(path, info)
 	}
-	if err := regular(path, info); err != nil {
-		return nil, err
-	}
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		f.Close()
+		return nil, err
 	}
-	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("%s: larger than %d bytes; is this the right file?", path, limit)
-	}
-	return data, nil
+	return f, nil
 }
 
 func regular(path string, info fs.FileInfo) error {
@@ -63,7 +73,7 @@ func regular(path string, info fs.FileInfo) error {
 	case info.IsDir():
 		return fmt.Errorf("%s: is a directory; name a file in it", path)
 	}
-	return fmt.Errorf("%s: is a %s; a data set is read from a regular file", path, special(info.Mode()))
+	return fmt.Errorf("%s: is a %s; want a regular file", path, special(info.Mode()))
 }
 
 func special(m fs.FileMode) string {
@@ -80,6 +90,7 @@ func special(m fs.FileMode) string {
 func (s *Set) readLines(text string, lineLimit, rowLimit int) error {
 	text = strings.TrimPrefix(text, byteOrderMark)
 	number := 0
+	var blank []int // lines with blanks of web pages
 	for line := range strings.Lines(text) {
 		number++
 		here := Row{Line: number}
@@ -89,7 +100,12 @@ func (s *Set) readLines(text string, lineLimit, rowLimit int) error {
 		if strings.IndexByte(line, 0) >= 0 {
 			return fmt.Errorf("%s: the line has a NUL byte; a data set is a text file", s.Where(here))
 		}
-		row, ok := parseLine(strings.TrimSuffix(line, "\n"))
+		line, _, _ = strings.Cut(strings.TrimSuffix(line, "\n"), "#")
+		line, found := PlainBlanks(line)
+		if found {
+			blank = append(blank, number)
+		}
+		row, ok := parseLine(line)
 		if !ok {
 			continue
 		}
@@ -103,13 +119,15 @@ func (s *Set) readLines(text string, lineLimit, rowLimit int) error {
 		row.Line = number
 		s.rows = append(s.rows, row)
 	}
+	if blank != nil {
+		s.notes = append(s.notes, s.path+": "+BlankLines(blank))
+	}
 	return nil
 }
 
-// parseLine splits a line at its first run of blanks. A "#" anywhere starts a
-// comment; false means that nothing is left.
+// parseLine splits a line without its comment at its first run of blanks; false
+// means that nothing is there.
 func parseLine(line string) (Row, bool) {
-	line, _, _ = strings.Cut(line, "#")
 	line = strings.Trim(line, blanks)
 	if line == "" {
 		return Row{}, false
