@@ -77,6 +77,12 @@ func BenchmarkBody(b *testing.B) {
 					hashBody(size.body, 65535, c)
 				}
 			})
+			b.Run(size.name+"/"+c.String()+"-mended", func(b *testing.B) {
+				b.SetBytes(int64(len(size.body)))
+				for b.Loop() {
+					hashFixed(size.body, 65535, c)
+				}
+			})
 		}
 		b.Run(size.name+"/sha256", func(b *testing.B) {
 			b.SetBytes(int64(len(size.body)))

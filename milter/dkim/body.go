@@ -17,6 +17,8 @@ type Body struct {
 	canons [2]*bodyCanon // by Canonicalization; nil until asked for
 	begun  bool
 	closed bool
+	fix    bool // see FixCRLF
+	cr     bool // with fix, a CR that may turn out to be half of a CRLF
 }
 
 // NewBody returns a Body that nobody has asked for a hash yet.
@@ -46,12 +48,20 @@ func (b *Body) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	b.begun = true
+	if b.fix {
+		b.writeFixed(p)
+	} else {
+		b.write(p)
+	}
+	return len(p), nil
+}
+
+func (b *Body) write(p []byte) {
 	for _, c := range b.canons {
 		if c != nil && !c.done() {
 			c.write(p)
 		}
 	}
-	return len(p), nil
 }
 
 // Close marks the end of the body: all sums are final.
@@ -60,6 +70,9 @@ func (b *Body) Close() {
 		return
 	}
 	b.closed = true
+	if b.cr {
+		b.write(crlf)
+	}
 	for _, c := range b.canons {
 		if c != nil && !c.done() {
 			c.close()

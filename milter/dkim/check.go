@@ -13,6 +13,7 @@ import (
 type check struct {
 	sig    *signature
 	hash   *BodyHash
+	whole  *BodyHash // of the whole body, where its length is asked for; else nil
 	lookup *lookup
 	result Result // its Status is empty until it is settled
 }
@@ -58,7 +59,7 @@ func (c *check) settled() bool { return c.result.Status != "" }
 
 // conclude settles the check: RFC 6376 §6.1.2 for the key, §6.1.3 for the
 // body, which is cheap to compare, then for the header.
-func (c *check) conclude(ctx context.Context, fields []Field, index *headerIndex, o VerifyOptions) {
+func (c *check) conclude(ctx context.Context, fields []Field, index *headerIndex, must []present, o VerifyOptions) {
 	err := c.lookup.wait(ctx)
 	if !errors.Is(err, ErrKeyUnavailable) {
 		c.result.Authentic = c.lookup.authentic
@@ -79,7 +80,7 @@ func (c *check) conclude(ctx context.Context, fields []Field, index *headerIndex
 	for _, k := range usable {
 		if verifyDigest(k.Public, digest, c.sig.Data) {
 			c.noteKey(k)
-			c.pass(o)
+			c.pass(must, o)
 			return
 		}
 	}
@@ -177,13 +178,53 @@ func (c *check) headerDigest(fields []Field, index *headerIndex) []byte {
 	return h.Sum(nil)
 }
 
+// present is a header field that signatures must cover, and how many instances
+// of it there are.
+type present struct {
+	name      string
+	instances int
+}
+
+// fieldsToCover returns those of names that are there. DKIM-Signature has one
+// less: no signature can cover itself.
+func fieldsToCover(fields []Field, names []string) (must []present) {
+	for _, name := range names {
+		n := instances(fields, name)
+		if asciiEqualFold(name, "DKIM-Signature") {
+			n--
+		}
+		if n > 0 {
+			must = append(must, present{name, n})
+		}
+	}
+	return must
+}
+
 // pass settles a check whose signature is valid.
-func (c *check) pass(o VerifyOptions) {
-	if o.BodyLength == BodyLengthWhole && c.hash.Exceeded() {
+func (c *check) pass(must []present, o VerifyOptions) {
+	if c.hash.Exceeded() && !c.coversEnough(o) {
 		c.result.settle(Policy, fmt.Errorf("%w: l=%d", ErrUnsignedContent, c.sig.BodyLength))
 		return
 	}
+	for _, f := range must {
+		if coverage(c.sig.Headers, f.name) < f.instances {
+			c.result.settle(Fail, fmt.Errorf("%w: %s", ErrUnprotectedField, f.name))
+			return
+		}
+	}
 	c.result.settle(Pass, nil)
+}
+
+// coversEnough judges a signature that does not cover the whole body.
+func (c *check) coversEnough(o VerifyOptions) bool {
+	if o.BodyLength == BodyLengthWhole {
+		return false
+	}
+	var whole int64
+	if c.whole != nil {
+		whole = c.whole.Length()
+	}
+	return o.Minimum.met(c.hash.Length(), whole)
 }
 
 func timeText(t time.Time) string { return t.UTC().Format(time.RFC3339) }

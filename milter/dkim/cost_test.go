@@ -10,7 +10,17 @@ import (
 
 // hashBody writes body in pieces and closes.
 func hashBody(body []byte, piece int, canons ...Canonicalization) {
+	writeBody(NewBody(), body, piece, canons)
+}
+
+// hashFixed is hashBody with FixCRLF.
+func hashFixed(body []byte, piece int, canons ...Canonicalization) {
 	b := NewBody()
+	b.FixCRLF()
+	writeBody(b, body, piece, canons)
+}
+
+func writeBody(b *Body, body []byte, piece int, canons []Canonicalization) {
 	for _, c := range canons {
 		b.Hash(c, -1)
 	}
@@ -46,6 +56,9 @@ func TestCostIsLinear(t *testing.T) {
 		works = append(works, work{"body of " + name, func(n int) func() {
 			body := []byte(strings.Repeat(unit, n/len(unit)) + "end")
 			return func() { hashBody(body, 4096, Simple, Relaxed) }
+		}}, work{"mended body of " + name, func(n int) func() {
+			body := []byte(strings.Repeat(unit, n/len(unit)) + "end")
+			return func() { hashFixed(body, 4096, Simple, Relaxed) }
 		}})
 	}
 	for name, unit := range map[string]string{"folds": "\r\n ", "blanks": " ", "CRs": "\r", "words": "a\r\n\t"} {
@@ -102,12 +115,15 @@ func cpuTime(t *testing.T, do func()) time.Duration {
 
 func TestBodyAllocatesNothing(t *testing.T) {
 	for name, unit := range hostileBodies {
-		b := NewBody()
-		b.Hash(Simple, -1)
-		b.Hash(Relaxed, -1)
-		chunk := []byte(strings.Repeat(unit, 60000/len(unit)))
-		if n := testing.AllocsPerRun(20, func() { _, _ = b.Write(chunk) }); n != 0 {
-			t.Errorf("body of %s: %v allocations a chunk", name, n)
+		for _, fix := range []bool{false, true} {
+			b := NewBody()
+			b.fix = fix
+			b.Hash(Simple, -1)
+			b.Hash(Relaxed, -1)
+			chunk := []byte(strings.Repeat(unit, 60000/len(unit)))
+			if n := testing.AllocsPerRun(20, func() { _, _ = b.Write(chunk) }); n != 0 {
+				t.Errorf("body of %s, mended %v: %v allocations a chunk", name, fix, n)
+			}
 		}
 	}
 }

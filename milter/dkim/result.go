@@ -2,7 +2,6 @@ package dkim
 
 import (
 	"errors"
-	"fmt"
 	"time"
 )
 
@@ -57,10 +56,12 @@ var (
 	ErrBodyHash  = errors.New("body hash did not verify")
 	ErrSignature = errors.New("signature did not verify")
 
-	// From the verifier's own rules: policy, neutral or fail, neutral.
+	// From the verifier's own rules: fail, policy, neutral or fail, neutral, neutral.
+	ErrUnprotectedField  = errors.New("unprotected header field")
 	ErrUnsignedContent   = errors.New("content after the signed part of the body")
 	ErrBodyLengthRefused = errors.New("l= is not accepted here")
 	ErrTooManySignatures = errors.New("too many signatures")
+	ErrUntrusted         = errors.New("signature of a domain that is not trusted")
 )
 
 // Result is what became of one DKIM-Signature field. What the field says is
@@ -98,51 +99,25 @@ func (r *Result) settle(s Status, err error) {
 // From above the signed one is the attack of RFC 6376 §8.15: the signature
 // passes, and Covers(fields, "From") is false.
 func (r Result) Covers(fields []Field, name string) bool {
-	instances := 0
+	return coverage(r.Headers, name) >= instances(fields, name)
+}
+
+// instances counts the header fields called name.
+func instances(fields []Field, name string) (n int) {
 	for _, f := range fields {
 		if f.Is(name) {
-			instances++
+			n++
 		}
 	}
-	for _, signed := range r.Headers {
-		if asciiEqualFold(signed, name) {
-			instances--
-		}
-	}
-	return instances <= 0
+	return n
 }
 
-// BodyLengthPolicy says what a body length (l=) is worth (RFC 6376 §8.2: what
-// follows the signed part may be anybody's).
-type BodyLengthPolicy uint8
-
-const (
-	// BodyLengthWhole: a signature passes if l= covers the whole body; if
-	// content follows it the result is [Policy].
-	BodyLengthWhole BodyLengthPolicy = iota
-	// BodyLengthAccept: l= means what RFC 6376 §3.5 says.
-	BodyLengthAccept
-	// BodyLengthIgnore: a signature with l= is not looked at: [Neutral].
-	BodyLengthIgnore
-	// BodyLengthFail: a signature with l= is a [Fail].
-	BodyLengthFail
-)
-
-var bodyLengthWords = [...]string{"whole", "accept", "ignore", "fail"}
-
-func (p BodyLengthPolicy) String() string {
-	if int(p) < len(bodyLengthWords) {
-		return bodyLengthWords[p]
-	}
-	return fmt.Sprintf("BodyLengthPolicy(%d)", uint8(p))
-}
-
-// ParseBodyLengthPolicy reads whole, accept, ignore or fail.
-func ParseBodyLengthPolicy(s string) (BodyLengthPolicy, error) {
-	for i, word := range bodyLengthWords {
-		if s == word {
-			return BodyLengthPolicy(i), nil
+// coverage counts how often h= names a field.
+func coverage(signed []string, name string) (n int) {
+	for _, s := range signed {
+		if asciiEqualFold(s, name) {
+			n++
 		}
 	}
-	return BodyLengthWhole, fmt.Errorf("unknown body length policy %q; it is whole, accept, ignore or fail", s)
+	return n
 }

@@ -23,6 +23,12 @@ type VerifyOptions struct {
 	// MaxSignatures is how many signatures are verified, from the top; those
 	// below are [Neutral]. It bounds the look-ups, too. 0: DefaultMaxSignatures.
 	MaxSignatures int
+	// Prefer, if not nil, tells the domains (d= in A-labels and lower case) whose
+	// signatures are verified before all others. It is asked once a signature,
+	// of which there may be thousands.
+	Prefer func(domain string) bool
+	// PreferredOnly leaves all others out: they are [Neutral] with ErrUntrusted.
+	PreferredOnly bool
 	// MinRSABits and MaxRSABits bound RSA keys, both inclusive; outside them the
 	// result is [Policy]. 0: the defaults; less than 1024 counts as 1024.
 	MinRSABits, MaxRSABits int
@@ -31,6 +37,11 @@ type VerifyOptions struct {
 	// ClockDrift is how far t= may be in the future and x= in the past.
 	ClockDrift time.Duration
 	BodyLength BodyLengthPolicy
+	// Minimum bounds what [BodyLengthAccept] takes.
+	Minimum BodyMinimum
+	// MustCover names header fields, each once, whose every instance a signature
+	// has to cover; else it fails with ErrUnprotectedField.
+	MustCover []string
 }
 
 func (o VerifyOptions) withDefaults() VerifyOptions {
@@ -73,8 +84,17 @@ func NewVerifier(ctx context.Context, fields []Field, body *Body, r Resolver, o 
 		lookups: make(map[string]*lookup),
 		ready:   make(chan struct{}),
 	}
+	var candidates []int
 	for i, f := range fields {
 		if f.Is("DKIM-Signature") {
+			candidates = append(candidates, i)
+		}
+	}
+	for n, why := range v.choose(candidates) {
+		i := candidates[n]
+		if why != nil {
+			v.checks = append(v.checks, leftOut(fields[i], i, why))
+		} else {
 			v.add(i, body)
 		}
 	}
@@ -82,18 +102,68 @@ func NewVerifier(ctx context.Context, fields []Field, body *Body, r Resolver, o 
 	return v
 }
 
+// choose says of each signature, by the index of its field, why it is not
+// verified; nil: it is. Those that are preferred come first, then the others,
+// both from the top.
+func (v *Verifier) choose(candidates []int) []error {
+	reasons := make([]error, len(candidates))
+	var preferred []bool
+	if v.options.Prefer != nil {
+		preferred = make([]bool, len(candidates))
+		for n, i := range candidates {
+			domain := signingDomain(v.fields[i])
+			preferred[n] = domain != "" && v.options.Prefer(domain)
+		}
+	}
+	left := v.options.MaxSignatures
+	take := func(which bool) {
+		for n := range candidates {
+			switch {
+			case preferred != nil && preferred[n] != which:
+			case left > 0:
+				left--
+			default:
+				reasons[n] = fmt.Errorf("%w: only %d are verified", ErrTooManySignatures, v.options.MaxSignatures)
+			}
+		}
+	}
+	take(true)
+	switch {
+	case preferred == nil:
+	case v.options.PreferredOnly:
+		for n, p := range preferred {
+			if !p {
+				reasons[n] = ErrUntrusted
+			}
+		}
+	default:
+		take(false)
+	}
+	return reasons
+}
+
+// signingDomain reads d= of a signature field and no more, "" where it is no domain name.
+func signingDomain(f Field) string {
+	tags, _ := parseTagList(f.Value)
+	d, _ := tags.get("d")
+	domain, err := DomainName(d)
+	if err != nil {
+		return ""
+	}
+	return domain
+}
+
 // add reads the signature in field i.
 func (v *Verifier) add(i int, body *Body) {
-	if len(v.checks) >= v.options.MaxSignatures {
-		v.checks = append(v.checks, overLimit(v.fields[i], i, v.options.MaxSignatures))
-		return
-	}
 	c := newCheck(v.fields[i], i, v.options)
 	v.checks = append(v.checks, c)
 	if c.settled() {
 		return
 	}
 	c.hash = body.Hash(c.sig.Body, c.sig.BodyLength)
+	if c.sig.BodyLength >= 0 && v.options.BodyLength == BodyLengthAccept && v.options.Minimum.needsWhole() {
+		c.whole = body.Hash(c.sig.Body, -1)
+	}
 	c.lookup = v.lookups[c.sig.keyName]
 	if c.lookup == nil {
 		c.lookup = &lookup{done: make(chan struct{})}
@@ -132,24 +202,27 @@ func (v *Verifier) Results() []Result {
 		return v.results
 	}
 	var index *headerIndex
+	var must []present
 	for _, c := range v.checks {
 		if !c.settled() {
 			if index == nil {
 				index = newHeaderIndex(v.fields)
+				must = fieldsToCover(v.fields, v.options.MustCover)
 			}
-			c.conclude(v.ctx, v.fields, index.picker(), v.options)
+			c.conclude(v.ctx, v.fields, index.picker(), must, v.options)
 		}
 		v.results = append(v.results, c.result)
 	}
 	return v.results
 }
 
-// overLimit is the check of a signature too many: it is named and no more.
-func overLimit(f Field, i, limit int) *check {
+// leftOut is the check of a signature that is not verified: it is named and no
+// more.
+func leftOut(f Field, i int, why error) *check {
 	s := &signature{BodyLength: -1}
 	tags, _ := parseTagList(f.Value)
 	s.identify(tags)
 	c := &check{sig: s, result: resultOf(s, i)}
-	c.result.settle(Neutral, fmt.Errorf("%w: only the first %d are verified", ErrTooManySignatures, limit))
+	c.result.settle(Neutral, why)
 	return c
 }
