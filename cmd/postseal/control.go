@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/postseal/postseal/config"
+	"github.com/postseal/postseal/config/opendkim"
 	"github.com/postseal/postseal/milter"
 	"github.com/spf13/cobra"
 )
@@ -28,7 +29,7 @@ func control(cmd *cobra.Command, path, dir string) (milter.Control, error) {
 	if dir != "" {
 		return milter.Control{Dir: dir}, nil
 	}
-	dir, err := config.FindRuntimeDirectory(path)
+	dir, err := opendkim.FindRuntimeDirectory(path)
 	switch {
 	case err == nil:
 	case cmd.Flags().Changed("config"):

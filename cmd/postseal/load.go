@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -36,11 +37,13 @@ type loaded struct {
 }
 
 // load reads a configuration and all that it names with the daemon's own code,
-// and where it can as the daemon's user. The warnings are there also beside an
-// error.
+// and where it can as the daemon does: where user_id (or --user beside it) says
+// whom root becomes, root reads the tables and that user the keys of key_table;
+// otherwise the daemon's user reads everything. The warnings are there also
+// beside an error.
 func (s *source) load(cmd *cobra.Command, r dkim.Resolver) (*loaded, error) {
-	became, err := become(cmd, s.path, s.user)
-	l := &loaded{user: became}
+	l := new(loaded)
+	who, err := namedUser(cmd, s.user)
 	if err != nil {
 		return l, err
 	}
@@ -50,10 +53,46 @@ func (s *source) load(cmd *cobra.Command, r dkim.Resolver) (*loaded, error) {
 	n := new(notices)
 	log := slog.New(n)
 	const most = 10_000
-	snapshot, err := milter.Load(l.cfg, milter.Environment{Keys: keys.NewCache(most, proof.Prove, log), Log: log, Resolver: r})
+	env := milter.Environment{Keys: keys.NewCache(most, proof.Prove, log), Log: log, Resolver: r}
+	switch {
+	case os.Geteuid() != 0:
+		who = nil
+	case l.cfg.UserID != "":
+		if who == nil {
+			if who, err = lookUpUser(l.cfg.UserID); err != nil {
+				return l, exitError{exitConfig, fmt.Errorf("user_id: %w", err)}
+			}
+		}
+		env.Signer = &who.uid
+	default:
+		if who == nil {
+			who = daemonUser(cmd, l.cfg.RuntimeDirectory)
+		}
+		if who == nil || who.mine() {
+			break
+		}
+		l.user = who.name
+		if err := who.become(); err != nil {
+			return l, err
+		}
+		if l.cfg, err = loadConfig(s.path); err != nil {
+			return l, err
+		}
+	}
+	snapshot, err := milter.Load(l.cfg, env)
 	l.warnings = n.lines
 	if err != nil {
 		return l, exitError{exitConfig, err}
+	}
+	if env.Signer != nil {
+		if !who.mine() {
+			l.user = who.name
+		}
+		if err := who.become(); err != nil {
+			return l, err
+		}
+		snapshot.ReadKeys()
+		l.warnings = n.lines
 	}
 	l.snapshot = snapshot
 	return l, nil

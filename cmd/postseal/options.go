@@ -13,23 +13,31 @@ import (
 	"unicode/utf8"
 
 	"github.com/postseal/postseal/config"
+	"github.com/postseal/postseal/config/opendkim"
 	"github.com/postseal/postseal/milter/dkim"
 	"github.com/postseal/postseal/milter/resolver"
 	"github.com/spf13/cobra"
 )
 
-// configPath is where the daemon looks for its configuration by default.
-const configPath = "/etc/postseal/postseal.toml"
+const (
+	// configPath is where the daemon looks for its configuration by default.
+	configPath = "/etc/postseal/postseal.toml"
+	// openDKIMPath is where OpenDKIM does.
+	openDKIMPath = "/etc/opendkim.conf"
+)
 
 // addConfig adds -c.
 func addConfig(cmd *cobra.Command, path *string) {
-	cmd.Flags().StringVarP(path, "config", "c", configPath, "configuration `file`")
+	cmd.Flags().StringVarP(path, "config", "c", configPath, "configuration `file`, a postseal.toml or an opendkim.conf")
 }
 
-// loadConfig reads the configuration; its error has the exit code for it.
+// loadConfig reads the configuration in either form; its error has the exit code
+// for it.
 func loadConfig(path string) (*config.Config, error) {
-	cfg, err := config.Load(path)
+	cfg, err := opendkim.LoadConfig(path)
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && path == configPath && exists(openDKIMPath):
+		err = fmt.Errorf("%w; OpenDKIM's file is there: -c %s reads it as it is, and \"postseal import %s\" makes a postseal.toml of it", err, openDKIMPath, openDKIMPath)
 	case errors.Is(err, fs.ErrNotExist):
 		err = fmt.Errorf("%w; make it (deploy/postseal.toml in postseal's source is an example), or name another file with -c", err)
 	case errors.Is(err, fs.ErrPermission):
@@ -39,6 +47,11 @@ func loadConfig(path string) (*config.Config, error) {
 		return nil, exitError{exitConfig, err}
 	}
 	return cfg, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // dnsFlags say where TXT records come from.

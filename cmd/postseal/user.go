@@ -7,9 +7,9 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 
-	"github.com/postseal/postseal/config"
 	"github.com/postseal/postseal/keys"
 	"github.com/spf13/cobra"
 )
@@ -22,81 +22,103 @@ func addUser(cmd *cobra.Command, name *string) {
 	cmd.Flags().StringVar(name, "user", "", "for root: read and judge keys as this `user` (default: the daemon's)")
 }
 
-// become turns root into the user that the daemon runs as, for good: whether a
-// key can be read and whether it is safe depends on who reads it. It returns
-// the user's name, "" where the process stays who it is.
-func become(cmd *cobra.Command, path, name string) (string, error) {
-	u := (*user.User)(nil)
-	switch me := os.Geteuid(); {
-	case name != "":
-		var err error
-		if u, err = user.Lookup(name); err != nil {
-			return "", usage(cmd, "--user %s: there is no such user", name)
-		}
-		if me != 0 && u.Uid != strconv.Itoa(me) {
-			return "", usage(cmd, "--user %s: only root can become another user", name)
-		}
-	case me == 0:
-		u = daemonUser(cmd, path)
-	}
-	if u == nil || u.Uid == strconv.Itoa(os.Geteuid()) {
-		return "", nil
-	}
-	if err := change(u); err != nil {
-		return "", exitError{exitFailed, fmt.Errorf("cannot become the user %s: %w", u.Username, err)}
-	}
-	return u.Username, nil
+// identity is a user with what a process of theirs has.
+type identity struct {
+	name     string
+	uid, gid int
+	groups   []int
 }
 
-// daemonUser is whom the daemon runs as: the owner of its control socket or,
-// for the configuration in its usual place, the packaged user; nil if neither
-// is there.
-func daemonUser(cmd *cobra.Command, path string) *user.User {
-	dir, err := config.FindRuntimeDirectory(path)
+// lookUpUser finds who is meant by "user" or "user:group", each a name or a
+// number.
+func lookUpUser(id string) (*identity, error) {
+	name, groupName, hasGroup := strings.Cut(id, ":")
+	u, err := user.Lookup(name)
 	if err != nil {
-		dir = config.RuntimeDirectory()
+		if u, err = user.LookupId(name); err != nil {
+			return nil, fmt.Errorf("there is no such user: %q", name)
+		}
 	}
-	if info, err := os.Stat(filepath.Join(dir, "control.sock")); err == nil {
+	i := &identity{name: u.Username}
+	if i.uid, err = strconv.Atoi(u.Uid); err != nil {
+		return nil, err
+	}
+	if i.gid, err = strconv.Atoi(u.Gid); err != nil {
+		return nil, err
+	}
+	if hasGroup {
+		g, err := user.LookupGroup(groupName)
+		if err != nil {
+			if g, err = user.LookupGroupId(groupName); err != nil {
+				return nil, fmt.Errorf("there is no such group: %q", groupName)
+			}
+		}
+		if i.gid, err = strconv.Atoi(g.Gid); err != nil {
+			return nil, err
+		}
+	}
+	names, err := u.GroupIds()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		gid, err := strconv.Atoi(name)
+		if err != nil {
+			return nil, err
+		}
+		i.groups = append(i.groups, gid)
+	}
+	return i, nil
+}
+
+// mine reports whether the process runs as the user already.
+func (i *identity) mine() bool { return i.uid == os.Geteuid() }
+
+// become gives the process the groups and the identity of the user, for good.
+func (i *identity) become() error {
+	if i.mine() {
+		return nil
+	}
+	if err := errors.Join(syscall.Setgroups(i.groups), syscall.Setgid(i.gid), syscall.Setuid(i.uid)); err != nil {
+		return exitError{exitFailed, fmt.Errorf("cannot become the user %s: %w", i.name, err)}
+	}
+	return nil
+}
+
+// namedUser is the user of --user, nil without it.
+func namedUser(cmd *cobra.Command, name string) (*identity, error) {
+	if name == "" {
+		return nil, nil
+	}
+	i, err := lookUpUser(name)
+	switch {
+	case err != nil:
+		return nil, usage(cmd, "--user %s: %w", name, err)
+	case os.Geteuid() != 0 && !i.mine():
+		return nil, usage(cmd, "--user %s: only root can become another user", name)
+	}
+	return i, nil
+}
+
+// daemonUser is whom a daemon runs as whose configuration does not say so: the
+// owner of its control socket or, for the configuration in its usual place, the
+// packaged user; nil if neither is there.
+func daemonUser(cmd *cobra.Command, runtimeDirectory string) *identity {
+	if info, err := os.Stat(filepath.Join(runtimeDirectory, "control.sock")); err == nil {
 		if st, ok := info.Sys().(*syscall.Stat_t); ok {
-			if u, err := user.LookupId(strconv.Itoa(int(st.Uid))); err == nil {
-				return u
+			if i, err := lookUpUser(strconv.Itoa(int(st.Uid))); err == nil {
+				return i
 			}
 		}
 	}
 	if cmd.Flags().Changed("config") {
 		return nil
 	}
-	u, err := user.Lookup(packagedUser)
+	i, err := lookUpUser(packagedUser)
 	if err != nil {
 		return nil
 	}
-	return u
-}
-
-// change gives the process the groups and the identity of a user.
-func change(u *user.User) error {
-	names, err := u.GroupIds()
-	if err != nil {
-		return err
-	}
-	groups := make([]int, len(names))
-	for i, name := range names {
-		if groups[i], err = strconv.Atoi(name); err != nil {
-			return err
-		}
-	}
-	uid, err1 := strconv.Atoi(u.Uid)
-	gid, err2 := strconv.Atoi(u.Gid)
-	if err := errors.Join(err1, err2); err != nil {
-		return err
-	}
-	if err := syscall.Setgroups(groups); err != nil {
-		return err
-	}
-	if err := syscall.Setgid(gid); err != nil {
-		return err
-	}
-	return syscall.Setuid(uid)
+	return i
 }
 
 // whoAsked says, beside problems, as whom the keys were judged where that may
