@@ -101,7 +101,7 @@ func (d *decoder) listener(l *Listener, prefix string, table map[string]any) {
 
 func unknownKey(key string, known []string) string {
 	text := fmt.Sprintf("unknown key %q", key)
-	if near := nearest(key, known); near != "" {
+	if near := Nearest(key, known); near != "" {
 		text += "; did you mean " + near + "?"
 	}
 	return text

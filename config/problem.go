@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -43,17 +44,66 @@ func (p Problems) Err() error {
 	return p
 }
 
+// Origin is where a Config was read from in another form than TOML, so that
+// Validate and Warnings speak of that form.
+type Origin struct {
+	// File is the configuration file.
+	File string
+	// Names are the settings' names in that form. One belongs to a TOML key when
+	// both are equal but for letter case, "-" and "_".
+	Names []string
+	// Places tell where a setting stands, as FILE:LINE, by its name.
+	Places map[string]string
+}
+
+// SetOrigin makes Validate and Warnings name the settings of another form.
+func (c *Config) SetOrigin(o Origin) {
+	c.origin = origin{file: o.File, names: make(map[string]string), places: make(map[string]string)}
+	for _, name := range o.Names {
+		c.origin.names[squeeze(name)] = name
+	}
+	for name, place := range o.Places {
+		c.origin.places[squeeze(name)] = place
+	}
+}
+
 // origin is the file that a Config was read from. The zero origin is none.
 type origin struct {
 	file  string
 	lines lines
 	bad   map[string]bool // keys whose value could not be used: they keep their default
+	// Of another form: its names and places by their squeezed names. For TOML nil.
+	names, places map[string]string
+}
+
+// foreign reports whether the form is another than TOML. There, what its own
+// program takes is taken, even where it leaves nothing to do.
+func (o origin) foreign() bool { return o.names != nil }
+
+// name is what the form calls a key.
+func (o origin) name(key string) string {
+	if name, ok := o.names[squeeze(key)]; ok {
+		return name
+	}
+	return key
+}
+
+// keyWord is a word of a text that may be a key.
+var keyWord = regexp.MustCompile(`[a-z]+(_[a-z]+)+`)
+
+// own puts the form's names into a text in place of keys.
+func (o origin) own(text string) string {
+	if !o.foreign() {
+		return text
+	}
+	return keyWord.ReplaceAllStringFunc(text, o.name)
 }
 
 // finding is a problem before its place is written out.
 type finding struct {
-	line int // 0: not known
-	text string
+	line  int    // 0: not known
+	place string // FILE:LINE, where the form has more files than one
+	text  string
 }
 
 // problems sorts what was found by line; what has no line comes last.
@@ -67,7 +117,10 @@ func (o origin) problems(found []finding) Problems {
 	var list Problems
 	for _, f := range found {
 		where := o.file
-		if f.line > 0 && where != "" {
+		switch {
+		case f.place != "":
+			where = f.place
+		case f.line > 0 && where != "":
 			where = fmt.Sprintf("%s:%d", where, f.line)
 		}
 		list = append(list, Problem{Where: where, Text: f.text})

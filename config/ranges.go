@@ -27,8 +27,8 @@ func (k *checker) words() {
 	k.word("body_length", c.BodyLength, "whole", "accept", "ignore", "fail")
 	k.word("log_format", c.LogFormat, "text", "json")
 	k.word("log_lines", c.LogLines, "structured", "opendkim", "both")
-	k.word("syslog_facility", c.SyslogFacility, "mail", "daemon", "user", "auth", "authpriv", "syslog",
-		"local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7")
+	k.word("syslog_facility", strings.ToLower(c.SyslogFacility), "mail", "daemon", "user", "auth", "authpriv", "syslog",
+		"kern", "lpr", "news", "uucp", "cron", "ftp", "security", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7")
 	for _, who := range c.AuthorMustMatch {
 		k.word("author_must_match", who, "login", "envelope")
 	}
@@ -53,7 +53,7 @@ func (k *checker) word(key, value string, known ...string) {
 	}
 	text := fmt.Sprintf("unknown word %q; want %s or %s", value,
 		strings.Join(known[:len(known)-1], ", "), known[len(known)-1])
-	if near := nearest(value, known); near != "" {
+	if near := Nearest(value, known); near != "" {
 		text += "; did you mean " + near + "?"
 	}
 	k.add(key, text)

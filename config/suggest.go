@@ -5,10 +5,10 @@ import "strings"
 // maxSuggest is the longest name that a neighbour is looked for.
 const maxSuggest = 64
 
-// nearest returns the known name that was most likely meant, or "". Letter
+// Nearest returns the known name that was most likely meant, or "". Letter
 // case, "_" and "-" do not count, so that OpenDKIM's own KeyTable finds
 // key_table.
-func nearest(name string, known []string) string {
+func Nearest(name string, known []string) string {
 	if len(name) > maxSuggest {
 		return ""
 	}

@@ -47,18 +47,18 @@ func (k *checker) add(key, text string, others ...string) {
 	if o.bad[key] || slices.ContainsFunc(others, func(other string) bool { return o.bad[other] }) {
 		return
 	}
-	name := key
+	name := o.name(key)
 	if strings.HasPrefix(key, "listener.") {
 		name = "listener"
 	}
-	k.found = append(k.found, finding{line: o.lines.at(key), text: name + ": " + text})
+	k.found = append(k.found, finding{line: o.lines.at(key), place: o.places[squeeze(key)], text: name + ": " + o.own(text)})
 }
 
 // given reports whether a data set was named, be it one that turns out empty.
 func given(s dataset.Spec) bool { return strings.TrimSpace(s.Text) != "" || len(s.Items) > 0 }
 
 func (k *checker) sockets() {
-	if len(k.c.Socket)+len(k.c.Listener) == 0 {
+	if len(k.c.Socket)+len(k.c.Listener) == 0 && !k.c.origin.foreign() {
 		k.add("socket", `none is given; the MTA needs one, such as "local:/run/postseal/postseal.sock"`)
 	}
 	seen := make(map[string]bool)
@@ -110,7 +110,7 @@ func (k *checker) modes() {
 	c := k.c
 	canSign := given(c.SigningTable) || given(c.KeyTable) || given(c.Domain) || c.KeyFile != ""
 	check := func(key string, m Mode) {
-		if m.Sign && !m.Verify && !canSign {
+		if m.Sign && !m.Verify && !canSign && !c.origin.foreign() {
 			k.add(key, `"s" only signs, and no key is named; set key_table and signing_table, or domain, selector and key_file`,
 				"key_table", "signing_table", "domain", "key_file")
 		}

@@ -128,7 +128,7 @@ func TestNearest(t *testing.T) {
 		{strings.Repeat("mode", 100), ""},
 	}
 	for _, tt := range tests {
-		if got := nearest(tt.in, known); got != tt.want {
+		if got := Nearest(tt.in, known); got != tt.want {
 			t.Errorf("%q: %q, want %q", tt.in, got, tt.want)
 		}
 	}
