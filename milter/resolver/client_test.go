@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -106,6 +107,29 @@ func TestLookupTXT(t *testing.T) {
 				t.Errorf("authentic = %t, want %t", authentic, tt.authentic)
 			}
 		})
+	}
+}
+
+// With TCP nothing is asked by UDP: this server does not even listen there.
+func TestTCPAtOnce(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	zone := NewRecords(map[string][]string{key: {"by tcp"}})
+	server := &dns.Server{Listener: listener, Handler: dns.HandlerFunc((&Server{handler: zone.Answer}).serve)}
+	var started sync.WaitGroup
+	started.Add(1)
+	server.NotifyStartedFunc = started.Done
+	go func() { _ = server.ActivateAndServe() }()
+	started.Wait()
+	t.Cleanup(func() { _ = server.Shutdown() })
+	addr := []string{listener.Addr().String()}
+	if txt, _, err := client(t, Options{Nameservers: addr, TCP: true}).LookupTXT(t.Context(), key); err != nil || len(txt) != 1 {
+		t.Errorf("by TCP: %q, %v", txt, err)
+	}
+	if txt, _, err := client(t, Options{Nameservers: addr}).LookupTXT(t.Context(), key); err == nil {
+		t.Errorf("by UDP: %q, want an error", txt)
 	}
 }
 

@@ -23,10 +23,10 @@ const (
 	maxStray = 64
 )
 
-// try asks one server once: by UDP from a fresh port, without EDNS0 where it
-// knows none (RFC 6891 §7), then by TCP where the answer was truncated (RFC 7766
-// §5). It runs in a goroutine of its own.
-func try(ctx context.Context, server netip.AddrPort, name string) (r reply) {
+// try asks one server once: by UDP from a fresh port, or by TCP, as network
+// says, without EDNS0 where it knows none (RFC 6891 §7), then by TCP where the
+// answer was truncated (RFC 7766 §5). It runs in a goroutine of its own.
+func try(ctx context.Context, network string, server netip.AddrPort, name string) (r reply) {
 	r.server = server
 	defer func() {
 		if p := recover(); p != nil {
@@ -34,12 +34,12 @@ func try(ctx context.Context, server netip.AddrPort, name string) (r reply) {
 		}
 	}()
 	edns := true
-	msg, err := exchange(ctx, "udp", server, name, edns)
+	msg, err := exchange(ctx, network, server, name, edns)
 	if err == nil && (msg.Rcode == dns.RcodeFormatError || msg.Rcode == dns.RcodeNotImplemented) {
 		edns = false
-		msg, err = exchange(ctx, "udp", server, name, edns)
+		msg, err = exchange(ctx, network, server, name, edns)
 	}
-	if err == nil && msg.Truncated {
+	if err == nil && msg.Truncated && network == "udp" {
 		msg, err = exchange(ctx, "tcp", server, name, edns)
 	}
 	if err != nil {

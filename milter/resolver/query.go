@@ -83,7 +83,7 @@ func (c *Client) query(ctx context.Context, name string, pace time.Duration) (*d
 			}
 			begun++
 			open++
-			go func() { replies <- try(ctx, server, name) }()
+			go func() { replies <- try(ctx, c.network, server, name) }()
 			next.Reset(max(pace/time.Duration(tries), time.Millisecond))
 		case r := <-replies:
 			open--

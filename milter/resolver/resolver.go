@@ -47,6 +47,8 @@ type Options struct {
 	// CacheSize is how many names are remembered. Zero means DefaultCacheSize;
 	// a negative number turns the cache off.
 	CacheSize int
+	// TCP asks by TCP at once, not only where an answer by UDP was truncated.
+	TCP bool
 	// Now is the clock of the cache. Nil means time.Now.
 	Now func() time.Time
 }
@@ -56,6 +58,7 @@ type Options struct {
 type Client struct {
 	servers []netip.AddrPort
 	timeout time.Duration
+	network string // of the first question: udp or tcp
 	cache   *cache
 	flights singleflight.Group
 	slots   chan struct{}
@@ -68,7 +71,10 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{servers: servers, timeout: o.Timeout, slots: make(chan struct{}, MaxQueries)}
+	c := &Client{servers: servers, timeout: o.Timeout, network: "udp", slots: make(chan struct{}, MaxQueries)}
+	if o.TCP {
+		c.network = "tcp"
+	}
 	if c.timeout <= 0 {
 		c.timeout = DefaultTimeout
 	}

@@ -79,6 +79,36 @@ func (c *Conn) Quarantine(reason string) error {
 	return nil
 }
 
+// AddRecipient queues an envelope recipient: an address without angle brackets
+// and parameters. Errors: ErrNotAgreed; an address that is empty, has a control
+// character, or is too long for a frame.
+func (c *Conn) AddRecipient(address string) error {
+	return c.recipient(codeAddRcpt, ActAddRcpt, address)
+}
+
+// DeleteRecipient queues that an envelope recipient goes, named as RCPT named
+// it; see AddRecipient.
+func (c *Conn) DeleteRecipient(address string) error {
+	return c.recipient(codeDelRcpt, ActDelRcpt, address)
+}
+
+func (c *Conn) recipient(code byte, needed Action, address string) error {
+	switch {
+	case c.agreed.Actions&needed == 0:
+		return fmt.Errorf("recipient: %v: %w", needed, ErrNotAgreed)
+	case address == "" || strings.ContainsFunc(address, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		return fmt.Errorf("recipient %q is no address", address)
+	case len(address)+2 > maxChange: // command and NUL
+		return fmt.Errorf("recipient of %d octets is more than the %d that an MTA takes", len(address), maxChange)
+	}
+	start := len(c.out)
+	c.out = beginFrame(c.out, code)
+	c.out = append(c.out, address...)
+	c.out = append(c.out, 0)
+	c.out = endFrame(c.out, start)
+	return nil
+}
+
 // outgoing takes the space off value that the MTA will put there.
 func (c *Conn) outgoing(value string) string {
 	if c.agreed.Steps&StepHeaderLeadSpace == 0 {

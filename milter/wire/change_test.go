@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-const headerActions = ActAddHeaders | ActChangeHeaders | ActQuarantine
+const headerActions = ActAddHeaders | ActChangeHeaders | ActQuarantine | ActAddRcpt | ActDelRcpt
 
 func TestChanges(t *testing.T) {
 	type change func(*Conn) error
@@ -39,6 +39,8 @@ func TestChanges(t *testing.T) {
 		{"change", set(2, "A", " b"), 0, frame('m', "\x00\x00\x00\x02A\x00b\x00")},
 		{"delete", set(1, "A", ""), 0, frame('m', "\x00\x00\x00\x01A\x00\x00")},
 		{"a space is no deletion", set(1, "A", " "), 0, frame('m', "\x00\x00\x00\x01A\x00 \x00")},
+		{"add recipient", func(c *Conn) error { return c.AddRecipient("a@b.example") }, 0, frame('+', "a@b.example\x00")},
+		{"delete recipient", func(c *Conn) error { return c.DeleteRecipient(`"a b"@b.example`) }, 0, frame('-', "\"a b\"@b.example\x00")},
 		{"quarantine", func(c *Conn) error { return c.Quarantine("bad\r\n\x00") }, 0, frame('q', "bad  ?\x00")},
 	}
 	for _, tt := range tests {
@@ -225,4 +227,24 @@ func FuzzHeaderChange(f *testing.F) {
 			t.Fatalf("read back %q, want %q", gotValue, want)
 		}
 	})
+}
+
+func TestRecipientErrors(t *testing.T) {
+	for _, address := range []string{"", "a\n@b", "a\x00b", "\x7f", strings.Repeat("a", maxChange)} {
+		c, s := agreed(t, ActAddRcpt|ActDelRcpt, 0)
+		if c.AddRecipient(address) == nil || c.DeleteRecipient(address) == nil {
+			t.Errorf("%.20q is taken", address)
+		}
+		if err := c.Reply(CmdEOM, Continue()); err != nil || len(s.writes) != 1 || !bytes.Equal(s.writes[0], frame('c', "")) {
+			t.Errorf("%.20q: wrote %q, %v", address, s.writes, err)
+		}
+	}
+	c, _ := agreed(t, ActAddHeaders|ActAddRcpt, 0)
+	if err := c.DeleteRecipient("a@b"); !errors.Is(err, ErrNotAgreed) {
+		t.Errorf("deleted without an agreement: %v", err)
+	}
+	c, _ = agreed(t, ActAddHeaders|ActDelRcpt, 0)
+	if err := c.AddRecipient("a@b"); !errors.Is(err, ErrNotAgreed) {
+		t.Errorf("added without an agreement: %v", err)
+	}
 }

@@ -71,6 +71,8 @@ func TestConstants(t *testing.T) {
 		{"change header", codeChangeHeader, uint32(gomilter.ActChangeHeader)},
 		{"insert header", codeInsertHeader, uint32(gomilter.ActInsertHeader)},
 		{"quarantine", codeQuarantine, uint32(gomilter.ActQuarantine)},
+		{"add recipient", codeAddRcpt, uint32(gomilter.ActAddRcpt)},
+		{"delete recipient", codeDelRcpt, uint32(gomilter.ActDelRcpt)},
 
 		{"unknown family", uint32(FamilyUnknown), uint32(gomilter.FamilyUnknown)},
 		{"unix family", uint32(FamilyUnix), uint32(gomilter.FamilyUnix)},

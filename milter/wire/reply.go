@@ -20,6 +20,8 @@ const (
 	codeInsertHeader = 'i'
 	codeChangeHeader = 'm'
 	codeQuarantine   = 'q'
+	codeAddRcpt      = '+'
+	codeDelRcpt      = '-'
 )
 
 // ErrNoReply: a command that has no reply, or whose reply was negotiated away,
