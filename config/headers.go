@@ -56,6 +56,12 @@ func (c *Config) SenderHeaderNames() ([]string, error) {
 	return names, err
 }
 
+// MustBeSignedNames does so for MustBeSigned, whose default is none and where no
+// name ends in "*".
+func (c *Config) MustBeSignedNames() ([]string, error) {
+	return c.headerNames("must_be_signed", c.MustBeSigned, nil, false)
+}
+
 func (c *Config) headerNames(key string, spec dataset.Spec, defaults []string, wildcards bool) ([]string, error) {
 	if !spec.IsSet() {
 		return defaults, nil

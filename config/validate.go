@@ -31,6 +31,7 @@ func (c *Config) check() []finding {
 	k.numbers()
 	k.durations()
 	k.nameservers()
+	k.verifying()
 	return k.found
 }
 
