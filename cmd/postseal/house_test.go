@@ -65,6 +65,7 @@ func TestHouse(t *testing.T) {
 		"milter/dkim":     {},
 		"milter/authres":  {},
 		"milter/mailbox":  {},
+		"milter/rewrite":  {},
 		"milter/resolver": {},
 		"config/dataset":  {},
 		"config/postfix":  {},
@@ -75,7 +76,7 @@ func TestHouse(t *testing.T) {
 		"keys":            {"config/dataset", "milter/dkim"},
 		"keys/published":  {"keys", "config/dataset", "milter/dkim", "milter/resolver"},
 	}
-	opensNothing := []string{"milter/wire", "milter/dkim", "milter/authres", "milter/mailbox"}
+	opensNothing := []string{"milter/wire", "milter/dkim", "milter/authres", "milter/mailbox", "milter/rewrite"}
 	seen := map[string]bool{}
 	for _, r := range rooms(t) {
 		seen[r.name()] = true
