@@ -69,6 +69,7 @@ func TestHouse(t *testing.T) {
 		"milter/resolver": {},
 		"config/dataset":  {},
 		"config/postfix":  {},
+		"config/watch":    {},
 		"config":          {"config/dataset"},
 		"config/opendkim": {"config", "config/dataset"},
 		"milter/hosts":    {"config/dataset"},
