@@ -302,8 +302,8 @@ type Config struct {
 	LogFormat string `toml:"log_format"`
 	// Syslog logs to syslog in place of standard error. Default false.
 	Syslog bool `toml:"syslog"`
-	// SyslogFacility is mail, daemon, user, auth, authpriv, syslog or local0 to
-	// local7. Default mail.
+	// SyslogFacility is mail, daemon, user, auth, authpriv, syslog, kern, lpr,
+	// news, uucp, cron, ftp or local0 to local7. Default mail.
 	SyslogFacility string `toml:"syslog_facility"`
 	// SyslogName is the name before the colon in syslog. Default postseal.
 	SyslogName string `toml:"syslog_name"`
@@ -325,6 +325,8 @@ type Config struct {
 
 	// origin is the file that this was read from, for Validate's lines.
 	origin origin
+	// sources are all files that this was read from, for Files.
+	sources []string
 }
 
 // Listener is one socket with settings of its own.

@@ -36,6 +36,7 @@ func Load(path string) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
+	c.SetSources(filepath.Join(folder, filepath.Base(path)))
 	if !filepath.IsAbs(c.BaseDirectory) {
 		c.BaseDirectory = filepath.Join(folder, c.BaseDirectory)
 	}
