@@ -34,7 +34,7 @@ func TestValidate(t *testing.T) {
 		{"author_must_match", "author_must_match = [\"login\", \"sender\"]", `unknown word "sender"; want login or envelope`},
 		{"log_level", "log_level = \"info+1\"", `1: log_level: unknown level "info+1"; want debug`},
 		{"log_level unknown", "log_level = \"loud\"", `1: log_level: unknown level "loud"; want debug, info, warn or error`},
-		{"syslog_facility", "syslog_facility = \"news\"", `unknown word "news"`},
+		{"syslog_facility", "syslog_facility = \"nonews\"", `unknown word "nonews"`},
 		{"syslog_name", "syslog_name = \"post seal\"", "1: syslog_name:"},
 		{"authserv_id", "authserv_id = \"a\\r\\nb\"", "control character"},
 		{"few key bits", "minimum_key_bits = 512", "512 is not within 1024 and 16384"},
