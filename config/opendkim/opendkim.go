@@ -4,10 +4,13 @@
 package opendkim
 
 import (
-	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/postseal/postseal/config"
+	"github.com/postseal/postseal/config/dataset"
 )
 
 // DefaultsFile is where Debian keeps the environment of OpenDKIM's init script.
@@ -22,9 +25,10 @@ type Options struct {
 	// used where neither the file nor an override names a Socket. Empty: not
 	// looked at.
 	Defaults string
-	// CheckOnly asks for no more than `opendkim -n` and the tools do: without a
-	// Socket Config.Socket is empty, and an AutoRestartRate that is none passes.
-	// Notices tell of both.
+	// CheckOnly asks for no more than `opendkim -n` and the tools do. What OpenDKIM
+	// finds only when it really starts is a notice then: no Socket or a wrong one,
+	// an AutoRestartRate or Nameservers that are none, a list of header fields
+	// that its library refuses. Without a Socket Config.Socket is empty.
 	CheckOnly bool
 	// Umask tells the process's file creation mask, which counts where the file
 	// has no UMask. nil reads it from the system.
@@ -41,6 +45,9 @@ type File struct {
 	Config *config.Config
 	// Process is what a daemon does with itself.
 	Process Process
+
+	values map[string][]string // what the file says, by names in small letters, in its order
+	last   map[string]setting  // what counts, by names in small letters
 }
 
 // Process are the settings that Config has no place for.
@@ -62,8 +69,9 @@ type Rate struct {
 
 // Exit codes of a configuration that cannot be used, from sysexits.h.
 const (
-	ExitSoftware = 70 // EX_SOFTWARE: OpenDKIM's library refuses the options
-	ExitConfig   = 78 // EX_CONFIG
+	ExitUnavailable = 69 // EX_UNAVAILABLE: a socket that is none
+	ExitSoftware    = 70 // EX_SOFTWARE: OpenDKIM's library refuses the options
+	ExitConfig      = 78 // EX_CONFIG
 )
 
 // Error is why an opendkim.conf cannot be used. errors.As finds it, and the
@@ -81,23 +89,120 @@ func (e *Error) Unwrap() error { return e.Problems }
 // wrong, each line in OpenDKIM's words ("FILE: configuration error at line 3:
 // unrecognized parameter") and followed by what to do.
 func Load(path string, o Options) (*File, error) {
-	return nil, errors.New("not yet")
+	r := newReading(path, o)
+	r.read(path, "", 0)
+	return r.file()
 }
 
-// Get is the value of a parameter as `opendkim -e NAME` prints it; set is false
-// where it has none, known where OpenDKIM has no such name.
+// Get is the value of a parameter as `opendkim -e NAME` prints it: what the file
+// says, without overrides and defaults; of several lines the last one comes
+// first, each on a line of its own. set is false where the file does not say it,
+// known where OpenDKIM has no such name.
 func (f *File) Get(name string) (value string, set, known bool) {
-	return "", false, false
+	values, set := f.values[strings.ToLower(name)]
+	_, known = newNames()[strings.ToLower(name)]
+	for i := len(values) - 1; i >= 0; i-- {
+		value += values[i]
+		if i > 0 {
+			value += "\n"
+		}
+	}
+	return value, set, known
 }
 
 // Is reports whether data is written as an opendkim.conf rather than as TOML, by
-// its first line that is more than a comment.
-func Is(data []byte) bool { return false }
+// its first line that is more than a comment: "NAME VALUE", or a parameter's
+// name alone.
+func Is(data []byte) bool {
+	for line := range strings.Lines(strings.TrimPrefix(string(data), byteOrderMark)) {
+		name, value, ok := splitLine(line)
+		if !ok {
+			continue
+		}
+		if value == "" {
+			_, known := newNames()[strings.ToLower(name)]
+			return known
+		}
+		return isName(name) && value[0] != '=' && value[0] != '.'
+	}
+	return false
+}
+
+// isName reports whether a word is made as the names of parameters are.
+func isName(word string) bool {
+	for _, c := range []byte(word) {
+		if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return true
+}
 
 // LoadConfig reads a configuration file in whichever form it is written: an
 // opendkim.conf with [DefaultsFile], TOML through [config.Load].
-func LoadConfig(path string) (*config.Config, error) { return config.Load(path) }
+func LoadConfig(path string) (*config.Config, error) {
+	data, err := dataset.ReadFile(path, config.MaxFile)
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	if !Is(data) {
+		return config.Load(path)
+	}
+	f, err := Load(path, Options{Defaults: DefaultsFile})
+	if err != nil {
+		return nil, err
+	}
+	return f.Config, nil
+}
 
 // FindRuntimeDirectory does for both forms what [config.FindRuntimeDirectory]
 // does for TOML.
-func FindRuntimeDirectory(path string) (string, error) { return config.FindRuntimeDirectory(path) }
+func FindRuntimeDirectory(path string) (string, error) {
+	data, err := dataset.ReadFile(path, config.MaxFile)
+	if err != nil {
+		return "", fmt.Errorf("configuration: %w", err)
+	}
+	if !Is(data) {
+		return config.FindRuntimeDirectory(path)
+	}
+	r := newReading(path, Options{})
+	r.read(path, "", 0)
+	c := config.Config{PidFile: r.last["pidfile"].value}
+	if s, ok := r.setting("BaseDirectory"); ok {
+		c.BaseDirectory = s.value
+	}
+	return runtimeDirectory(&c), nil
+}
+
+// runtimeDirectory is the folder of the pid file, which OpenDKIM can write to.
+func runtimeDirectory(c *config.Config) string {
+	if c.PidFile != "" {
+		if dir, err := filepath.Abs(filepath.Dir(c.Path(c.PidFile))); err == nil {
+			return dir
+		}
+	}
+	if dir := config.RuntimeDirectory(); dir != config.DefaultRuntimeDirectory {
+		return dir
+	}
+	return "/run/opendkim"
+}
+
+// errorCode is the exit code of the problem that OpenDKIM would have met first.
+func errorCode(codes []int) int {
+	for _, code := range []int{ExitConfig, ExitSoftware} {
+		for _, c := range codes {
+			if c == code {
+				return code
+			}
+		}
+	}
+	return ExitUnavailable
+}
+
+// asError makes an error of problems; nil where there are none.
+func asError(problems config.Problems, codes []int) error {
+	if len(problems) == 0 {
+		return nil
+	}
+	return &Error{Problems: problems, Exit: errorCode(codes)}
+}
