@@ -29,6 +29,9 @@ type Options struct {
 	SubDomains bool
 	// MultipleSignatures takes every row that matches, not only the first.
 	MultipleSignatures bool
+	// SkipBadRows lets a row that has a syntax error or names a missing key
+	// disable itself alone, where Load would fail otherwise.
+	SkipBadRows bool
 	// RequireSafeKeys refuses keys that fail [CheckSafe]; otherwise they are
 	// warned about once.
 	RequireSafeKeys bool
@@ -62,6 +65,7 @@ const (
 type Store struct {
 	cache    *Cache
 	multiple bool
+	skipBad  bool
 	policy   policy
 	base     string
 
@@ -82,11 +86,12 @@ type Store struct {
 // Load reads the tables, and the keys while they are fewer than a thousand.
 // The error joins every problem that makes the tables unusable, each with its
 // place: a file that cannot be read, a syntax error, a row that names a key
-// that is not there. A bad key, or a row with a value that cannot be used,
-// disables itself alone and is listed by [Store.Disabled].
+// that is not there; of rows that is left to Options.SkipBadRows. A bad key, or a
+// row with a value that cannot be used, disables itself alone and is listed by
+// [Store.Disabled].
 func Load(o Options, c *Cache) (*Store, error) {
 	s := &Store{
-		cache: c, multiple: o.MultipleSignatures, subDomains: o.SubDomains, base: o.Base,
+		cache: c, multiple: o.MultipleSignatures, skipBad: o.SkipBadRows, subDomains: o.SubDomains, base: o.Base,
 		policy: policy{safe: o.RequireSafeKeys, uid: o.UID, minBits: o.MinBits, maxBits: o.MaxBits},
 	}
 	if s.policy.minBits == 0 {
@@ -146,7 +151,10 @@ func (s *Store) parseKeyTable() (problems []error) {
 	for _, row := range s.keyTable.Rows() {
 		where := s.keyTable.Where(row)
 		k, err := parseKeyRow(row.Key, row.Value, s.base)
-		if err != nil {
+		switch {
+		case err != nil && s.skipBad:
+			k = &keyRow{name: row.Key, bad: err}
+		case err != nil:
 			problems = append(problems, fmt.Errorf("key_table: %s: %w", where, err))
 			continue
 		}
@@ -171,7 +179,10 @@ func (s *Store) parseSigningTable() (problems []error) {
 	for _, row := range s.signing.Rows() {
 		where := s.signing.Where(row)
 		g, err := parseSigningRow(row.Value)
-		if err != nil {
+		switch {
+		case err != nil && s.skipBad:
+			g = &signingRow{bad: fmt.Errorf("%w: %w", ErrUnknownKey, err)}
+		case err != nil:
 			problems = append(problems, fmt.Errorf("signing_table: %s: %q: %w", where, row.Key, err))
 			continue
 		}
@@ -180,9 +191,15 @@ func (s *Store) parseSigningTable() (problems []error) {
 		if g.bad != nil {
 			s.disabled = append(s.disabled, g)
 		}
-		if g.keyName != ownDomain {
+		if g.keyName != ownDomain && g.keyName != "" {
 			if g.key = s.findKey(g.keyName); g.key == nil {
-				problems = append(problems, s.missing(g, folded))
+				err := s.missing(g, folded)
+				if !s.skipBad {
+					problems = append(problems, fmt.Errorf("signing_table: %s %w", g.where, err))
+					continue
+				}
+				g.bad = fmt.Errorf("%w: the row %w", ErrUnknownKey, err)
+				s.disabled = append(s.disabled, g)
 				continue
 			}
 			s.noteOutside(g)
@@ -207,15 +224,15 @@ func (s *Store) findKey(name string) *keyRow {
 	return &keyRow{name: name}
 }
 
-// missing is the problem of a row whose key is not in KeyTable. folded is the
-// table by names without regard to case.
+// missing says, behind the place of a row, that its key is not in KeyTable.
+// folded is the table by names without regard to case.
 func (s *Store) missing(g *signingRow, folded map[string]dataset.Row) error {
 	if row, ok := folded[lowerASCII(g.keyName)]; ok {
-		return fmt.Errorf("signing_table: %s names the key %q, but %s calls it %q: letter case counts in names of keys",
-			g.where, clip(g.keyName), s.keyTable.Where(row), clip(row.Key))
+		return fmt.Errorf("names the key %q, but %s calls it %q: letter case counts in names of keys",
+			clip(g.keyName), s.keyTable.Where(row), clip(row.Key))
 	}
-	return fmt.Errorf("signing_table: %s names the key %q, which key_table (%s) does not have: add a row %q there, or correct the name",
-		g.where, clip(g.keyName), s.keyTable.Source(), clip(g.keyName)+" DOMAIN:SELECTOR:PATH")
+	return fmt.Errorf("names the key %q, which key_table (%s) does not have: add a row %q there, or correct the name",
+		clip(g.keyName), s.keyTable.Source(), clip(g.keyName)+" DOMAIN:SELECTOR:PATH")
 }
 
 // ReadKeys reads and proves all keys that are known by name, unless they are

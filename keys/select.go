@@ -18,7 +18,8 @@ var (
 	// ErrSender is the error of a sender whose domain cannot stand for "%".
 	ErrSender = errors.New("the sender's domain cannot be used")
 	// ErrUnknownKey is the error of a row with the key name "%" where KeyTable
-	// has no row for the sender's domain.
+	// has no row for the sender's domain, and, with Options.SkipBadRows, of a row
+	// that names a missing key or none. A *KeyError has the name.
 	ErrUnknownKey = errors.New("signing table references unknown key")
 )
 
@@ -40,7 +41,11 @@ func (s *Store) Select(a Address) ([]Request, error) {
 	seen := map[identity]bool{}
 	for _, row := range s.match(f) {
 		r, err := s.request(row, f)
-		if err != nil {
+		var keyErr *KeyError
+		switch {
+		case errors.As(err, &keyErr): // names the row itself
+			return nil, err
+		case err != nil:
 			return nil, fmt.Errorf("%s: %w", row.where, err)
 		}
 		// The same signature twice helps nobody.
@@ -182,10 +187,14 @@ func (f sender) queries() []string {
 // request makes of a row what it means for a sender.
 func (s *Store) request(row *signingRow, f sender) (Request, error) {
 	key, name := row.key, row.keyName
-	if name == ownDomain {
+	switch {
+	case name == ownDomain:
 		if key, name = s.ownKey(f); key == nil {
-			return Request{}, fmt.Errorf("%w %q: add a row for it to %s", ErrUnknownKey, clip(f.forms[0]), s.keyTable.Source())
+			err := fmt.Errorf("%w: add a row for it to %s", ErrUnknownKey, s.keyTable.Source())
+			return Request{}, &KeyError{Name: f.forms[0], Where: row.where, Err: err}
 		}
+	case key == nil:
+		return Request{}, &KeyError{Name: name, Where: row.where, Err: row.bad}
 	}
 	if f.err != nil && (key.domain == ownDomain || strings.Contains(row.signer, ownDomain)) {
 		return Request{}, f.err
