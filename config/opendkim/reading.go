@@ -19,6 +19,7 @@ type reading struct {
 	names     names
 	spellings []string
 	includes  int
+	sources   []string // the files that were read
 
 	settings []setting          // in the order in which they count
 	last     map[string]setting // the one that counts, by names in small letters
@@ -116,11 +117,7 @@ func (r *reading) notice(s setting, format string, args ...any) {
 
 // file makes the Config of what was read.
 func (r *reading) file() (*File, error) {
-	values := make(map[string][]string)
-	for _, s := range r.settings {
-		name := strings.ToLower(s.name)
-		values[name] = append(values[name], s.printed())
-	}
+	values := r.values()
 	r.override()
 	r.baseDirectory()
 	for _, s := range r.effective() {
@@ -135,6 +132,7 @@ func (r *reading) file() (*File, error) {
 		c.SocketMode = modeOf(r.umask())
 	}
 	c.RuntimeDirectory = runtimeDirectory(c)
+	c.SetSources(r.sources...)
 	r.origin()
 	if len(r.problems) == 0 {
 		r.validate()
@@ -144,6 +142,16 @@ func (r *reading) file() (*File, error) {
 	}
 	c.Notices = r.notices
 	return &File{Config: c, Process: r.process, values: values, last: r.last}, nil
+}
+
+// values are the values as they stand in the file, by names in small letters.
+func (r *reading) values() map[string][]string {
+	values := make(map[string][]string)
+	for _, s := range r.settings {
+		name := strings.ToLower(s.name)
+		values[name] = append(values[name], s.printed())
+	}
+	return values
 }
 
 // override adds the command line's settings.
@@ -185,6 +193,9 @@ func (r *reading) effective() []setting {
 
 // apply does what the table says.
 func (r *reading) apply(s setting) {
+	if s.wrapped {
+		r.notice(s, "%s does not fit into 32 bits; OpenDKIM makes %d of it, and so it is %d", s.value, s.number, s.number)
+	}
 	if s.field != nil {
 		r.put(s, s.field(r.config))
 	}

@@ -34,7 +34,11 @@ type call struct {
 // commands are the names and what runs under them.
 func commands() map[string]func(call) (exit int) {
 	return map[string]func(call) int{
-		"opendkim": daemon,
+		"opendkim":         daemon,
+		"opendkim-genkey":  genkey,
+		"opendkim-genzone": genzone,
+		"opendkim-testkey": testkey,
+		"opendkim-testmsg": testmsg,
 	}
 }
 

@@ -1,0 +1,373 @@
+package opendkim
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"os/user"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/postseal/postseal/config/dataset"
+	"github.com/postseal/postseal/keys"
+)
+
+const genzoneUsage = `	-C user@host	contact address to include in SOA
+	-d domain   	write keys for named domain only
+	-D          	include '._domainkey' suffix
+	-E secs     	use specified expiration time in SOA
+	-F          	include '._domainkey' suffix and domainname
+	-M          	restricts the keys for use in e-mail signing only
+	-o file     	output file
+	-N ns[,...] 	list NS records
+	-r secs     	use specified refresh time in SOA
+	-R secs     	use specified retry time in SOA
+	-s          	with -d, also match subdomains
+	-S          	write an SOA record
+	-t secs     	use specified per-record TTL
+	-T secs     	use specified default TTL in SOA
+	-u          	produce output suitable for use by "nsupdate"
+	-v          	verbose output
+	-x file     	configuration file
+`
+
+// genzone is opendkim-genzone(8): the records of all keys of a KeyTable, for a
+// zone file or for nsupdate(1). Nothing is written unless all of it can be.
+func genzone(c call) int {
+	z := zone{refresh: 10800, retry: 1800, expire: 604800, minimum: 86400, ttl: -1, now: time.Now()}
+	out, conf, verbose, table, exit := z.options(c)
+	if exit != exitOK {
+		return exit
+	}
+	entries, err := keys.ReadTable(table, conf.base())
+	if err != nil {
+		c.say("dkimf_db_open(): %s", openReason(err))
+		return exitFailed
+	}
+	if verbose > 0 {
+		c.say("database opened")
+	}
+	if err := z.host(); err != nil {
+		c.say("%v", err)
+		return exitFailed
+	}
+	var b strings.Builder
+	z.begin(&b, c.name)
+	for i, e := range entries {
+		if !z.wants(c, i, e) {
+			continue
+		}
+		if e.Err != nil && e.Domain == "" {
+			c.say("dkimf_db_walk(%d) failed: %v", i, e.Err)
+			return exitFailed
+		}
+		if verbose > 1 {
+			c.say("record %d for '%s' retrieved", i, e.Name)
+		}
+		key, err := e.Private()
+		if err != nil {
+			c.say("key for '%s' load failed", e.Name)
+			c.say("%s: %v", e.Where, err)
+			return exitFailed
+		}
+		if verbose > 1 {
+			c.say("key for '%s' loaded", e.Name)
+		}
+		z.record(&b, e, keys.RecordText(key.Public()))
+	}
+	z.end(&b)
+	// Between the records in a zone file the count would be an error.
+	counted := c.err
+	if out != "" {
+		if err := write(out, b.String()); err != nil {
+			c.say("%s: fopen(): %s", out, strerror(err))
+			return exitFailed
+		}
+		counted = c.out
+	} else if _, err := fmt.Fprint(c.out, b.String()); err != nil {
+		c.say("%v", err)
+		return exitFailed
+	}
+	if verbose > 0 {
+		plural := "s"
+		if z.written == 1 {
+			plural = ""
+		}
+		fmt.Fprintf(counted, "%s: %d record%s written\n", c.name, z.written, plural)
+	}
+	return exitOK
+}
+
+// openReason is why a data set cannot be opened, in OpenDKIM's words where it
+// has some.
+func openReason(err error) string {
+	if errors.Is(err, dataset.ErrType) {
+		return "Unknown database type: " + err.Error()
+	}
+	return strerror(err)
+}
+
+// write replaces a file in one step; what is no regular file is written to.
+func write(path, content string) error {
+	fill := func(path string) error { return os.WriteFile(path, []byte(content), 0o666) }
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return fill(path)
+	}
+	commit, err := stage(path, fill)
+	if err != nil {
+		return err
+	}
+	return commit(true)
+}
+
+// zone is what opendkim-genzone writes.
+type zone struct {
+	domain                          string // only keys of this one
+	subdomains                      bool   // and of those below it
+	domainkey, full, email          bool
+	soa, update                     bool
+	refresh, retry, expire, minimum int
+	ttl                             int // of every record; -1 for none
+	contact, nameservers            string
+	hasNameservers                  bool
+	now                             time.Time
+
+	servers []string // the nameservers, or this machine
+	last    string   // the zone of the record before, for nsupdate
+	written int
+}
+
+// options reads the command line; a code other than exitOK ends the program.
+func (z *zone) options(c call) (out string, conf toolConf, verbose int, table dataset.Spec, exit int) {
+	usage := func() { fmt.Fprintf(c.err, "%s: usage: %s [opts] [dataset]\n%s", c.name, c.name, genzoneUsage) }
+	found, operands, err := getopt(c.args, "C:d:DE:FMo:N:r:R:sSt:T:uvx:")
+	path := ""
+	for _, o := range found {
+		number, text := (*int)(nil), ""
+		switch o.letter {
+		case 'C':
+			z.contact = o.value
+		case 'd':
+			z.domain = o.value
+		case 'D':
+			z.domainkey = true
+		case 'E':
+			number, text = &z.expire, "expire"
+		case 'F':
+			z.full = true
+		case 'M':
+			z.email = true
+		case 'o':
+			out = o.value
+		case 'N':
+			z.nameservers, z.hasNameservers = o.value, true
+		case 'r':
+			number, text = &z.refresh, "refresh"
+		case 'R':
+			number, text = &z.retry, "retry"
+		case 's':
+			z.subdomains = true
+		case 'S':
+			z.soa = true
+		case 't':
+			number, text = &z.ttl, "TTL"
+		case 'T':
+			number, text = &z.minimum, "default TTL"
+		case 'u':
+			z.update = true
+		case 'v':
+			verbose++
+		case 'x':
+			path = o.value
+		}
+		if number != nil && !seconds(o.value, number) {
+			c.say("invalid %s value", text)
+			return out, conf, verbose, table, exitUsage
+		}
+	}
+	if err != nil {
+		c.say("%v", err)
+		usage()
+		return out, conf, verbose, table, exitUsage
+	}
+	if z.subdomains && z.domain == "" {
+		c.say("subdomain matching requires a domain")
+		return out, conf, verbose, table, exitUsage
+	}
+	if err := z.check(); err != nil {
+		c.say("%v", err)
+		return out, conf, verbose, table, exitUsage
+	}
+	if conf, exit = readConf(c, path, verbose); exit != exitOK {
+		return out, conf, verbose, table, exit
+	}
+	switch {
+	case len(operands) > 0:
+		table = dataset.Text(operands[0])
+	case conf.value("KeyTable") != "":
+		table = dataset.Text(conf.value("KeyTable"))
+	default:
+		usage()
+		return out, conf, verbose, table, exitUsage
+	}
+	return out, conf, verbose, table, exitOK
+}
+
+// check refuses words that would end the line that they are written on.
+func (z *zone) check() error {
+	for _, word := range []string{z.domain, z.contact, z.nameservers} {
+		if strings.ContainsFunc(word, func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune(`;"()`, r) }) {
+			return fmt.Errorf("%q cannot stand in a zone", word)
+		}
+	}
+	return nil
+}
+
+// seconds reads a time as strtol(3) does, with nothing behind it. It is at most
+// what DNS can hold (RFC 2181 §8).
+func seconds(s string, to *int) bool {
+	if s == "" {
+		*to = 0
+		return true
+	}
+	n, err := strconv.ParseInt(strings.TrimLeft(s, " \t\n\v\f\r"), 10, 64)
+	if err != nil || n < 0 || n > math.MaxInt32 {
+		return false
+	}
+	*to = int(n)
+	return true
+}
+
+// host finds out what this machine is called, where the zone needs it.
+func (z *zone) host() error {
+	z.servers = strings.FieldsFunc(z.nameservers, func(r rune) bool { return r == ',' })
+	if len(z.servers) == 0 && (z.soa || z.update || z.hasNameservers) {
+		name, err := os.Hostname()
+		if err != nil {
+			return err
+		}
+		z.servers = []string{name}
+	}
+	if z.contact == "" && z.soa {
+		name, err := os.Hostname()
+		if err != nil {
+			return err
+		}
+		z.contact = "hostmaster@" + name
+		if u, err := user.Current(); err == nil {
+			z.contact = u.Username + "@" + name
+		}
+	}
+	return nil
+}
+
+// wants reports whether the key of a row goes into the zone; otherwise it says so.
+func (z *zone) wants(c call, i int, e keys.Entry) bool {
+	inside := z.domain == "" || strings.EqualFold(e.Domain, z.domain) ||
+		z.subdomains && len(e.Domain) > len(z.domain) && strings.EqualFold(e.Domain[len(e.Domain)-len(z.domain)-1:], "."+z.domain)
+	switch {
+	case e.Domain == "": // a broken row, whoever it is for
+		return true
+	case !inside:
+		c.say("record %d for '%s' skipped", i, e.Name)
+		return false
+	case e.SenderDomain() && (z.full || z.update):
+		c.say("record %d for '%s' skipped: it is for each sender's own domain, so that it has no zone", i, e.Name)
+		return false
+	}
+	return true
+}
+
+// begin writes what stands before the records.
+func (z *zone) begin(b *strings.Builder, program string) {
+	if z.update {
+		fmt.Fprintf(b, "server %s\n", z.servers[0])
+		return
+	}
+	b.WriteString("; DKIM public key zone data\n")
+	if z.domain != "" {
+		fmt.Fprintf(b, "; for %s\n", z.domain)
+	}
+	fmt.Fprintf(b, "; auto-generated by %s at %s\n\n", program, z.now.Format(time.ANSIC))
+	if z.soa {
+		fmt.Fprintf(b, "@\tIN\tSOA\t%s\t%s\t (\n", z.servers[0], strings.ReplaceAll(z.contact, "@", "."))
+		fmt.Fprintf(b, "\t%s   ; Serial (yyyymmddhh)\n", z.now.Format("2006010215"))
+		fmt.Fprintf(b, "\t%-10d   ; Refresh\n\t%-10d   ; Retry\n\t%-10d   ; Expire\n\t%-10d ) ; Default\n\n", z.refresh, z.retry, z.expire, z.minimum)
+	}
+	if z.hasNameservers {
+		for _, server := range z.servers {
+			fmt.Fprintf(b, "\tIN\tNS\t%s\n", server)
+		}
+		b.WriteByte('\n')
+	}
+}
+
+// Widths of the strings of a record: in a zone file the first has 75 characters
+// and those below it 66; nsupdate takes a whole character-string of DNS.
+const (
+	firstWidth  = 75
+	nextWidth   = 66
+	updateWidth = 255
+)
+
+// record writes one key. value is the record's text, of which k= and p= are
+// taken; semicolons have a backslash, as the zone files of old wanted it.
+func (z *zone) record(b *strings.Builder, e keys.Entry, value string) {
+	_, p, _ := strings.Cut(value, "p=")
+	kind := "rsa"
+	if strings.Contains(value, "k=ed25519") {
+		kind = "ed25519"
+	}
+	value = `v=DKIM1\;k=` + kind + `\;`
+	if z.email {
+		value += `s=email\;`
+	}
+	value += "p=" + p
+	name := zoneLabel(e.Selector)
+	if z.domainkey || z.full {
+		name += "._domainkey"
+	}
+	if z.full {
+		name += "." + zoneLabel(strings.TrimSuffix(e.Domain, ".")) + "."
+	}
+	z.written++
+	if !z.update {
+		ttl := ""
+		if z.ttl >= 0 {
+			ttl = strconv.Itoa(z.ttl) + "\t"
+		}
+		fmt.Fprintf(b, "%s\t%sIN\tTXT\t( \"%s\" )\n", name, ttl, pieces(value, firstWidth, nextWidth, "\"\n\t\""))
+		return
+	}
+	domain := zoneLabel(e.Domain)
+	if z.last != domain {
+		if z.last != "" {
+			b.WriteString("send\n") // one message of nsupdate is about one zone
+		}
+		z.last = domain
+	}
+	ttl := z.ttl
+	if ttl < 0 {
+		ttl = z.minimum
+	}
+	fmt.Fprintf(b, "zone %s\nupdate add %s %d TXT \"%s\"\n", domain, name, ttl, pieces(value, updateWidth, updateWidth, `" "`))
+}
+
+// end writes what stands behind the records.
+func (z *zone) end(b *strings.Builder) {
+	if z.update {
+		b.WriteString("send\nanswer\n")
+	}
+}
+
+// pieces puts between after the first octets of s and after each next ones.
+func pieces(s string, first, next int, between string) string {
+	var b strings.Builder
+	for width := first; len(s) > width; width = next {
+		b.WriteString(s[:width] + between)
+		s = s[width:]
+	}
+	return b.String() + s
+}
