@@ -92,6 +92,10 @@ func (s *Snapshot) Decide(f Facts) Decision {
 	ours := s.ours(f, &d)
 	if problem != nil {
 		d.Reasons = append(d.Reasons, *problem)
+		if s.cfg.WeakSyntaxChecks && f.Mode.Verify && problem.Code == ReasonBadFrom {
+			d.Verdict, d.Warn = Verify, ours
+			return d
+		}
 		if ours && f.Mode.Sign || f.Mode.Verify {
 			d.Verdict, d.Warn = BadFrom, ours
 		} else {

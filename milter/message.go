@@ -23,6 +23,7 @@ type message struct {
 	size       int     // bytes of the header so far
 	excess     *Reason // the limit that the header exceeds
 	forged     forged  // fields that came and claim to be ours
+	redirected redirected
 
 	decision Decision
 	body     *dkim.Body
@@ -73,6 +74,9 @@ func (m *message) addField(name, value string) {
 func (m *message) endOfHeader() reply {
 	m.outcome.began = time.Now()
 	m.body = dkim.NewBody()
+	if m.snapshot.cfg.FixCRLF {
+		m.body.FixCRLF()
+	}
 	s := m.session
 	mode := m.snapshot.mode(s.socket)
 	if m.excess != nil {
@@ -89,6 +93,9 @@ func (m *message) endOfHeader() reply {
 		m.beginVerifying()
 		return goOn()
 	case BadFrom:
+		if m.snapshot.cfg.IgnoreMalformedMail {
+			return m.dispose(disposition{})
+		}
 		why := m.decision.Reasons[len(m.decision.Reasons)-1]
 		if mode.Verify {
 			m.outcome.unverifiable(why)
@@ -209,6 +216,9 @@ func (m *message) conclude() (reply, error) {
 		if err := w.InsertHeader(0, f.Name, f.Value); err != nil {
 			return reply{}, err
 		}
+	}
+	if err := m.redirect(); err != nil {
+		return reply{}, err
 	}
 	d := m.outcome.disposition
 	if d.action == config.Quarantine {

@@ -23,6 +23,7 @@ type outcome struct {
 	signedWith  []keys.Request
 	verified    []dkim.Result
 	passed      bool             // one of them did
+	failed      bool             // one is wrong, and none passed or may pass later
 	results     []authres.Result // what Authentication-Results says
 	disposition disposition
 }
@@ -42,14 +43,15 @@ func (o *outcome) judged(results []dkim.Result, author mailbox.Address, cfg *con
 		signatures[i] = r.Signature
 	}
 	short := authres.ShortSignatures(signatures)
-	unread := false
+	var tooMany, untrusted bool
 	for i, r := range results {
 		o.passed = o.passed || r.Status == dkim.Pass
-		if errors.Is(r.Err, dkim.ErrTooManySignatures) {
-			if unread {
-				continue // the first stands for all: there may be thousands
-			}
-			unread = true
+		// The first that is not verified stands for all: there may be thousands.
+		if errors.Is(r.Err, dkim.ErrTooManySignatures) && again(&tooMany) || errors.Is(r.Err, dkim.ErrUntrusted) && again(&untrusted) {
+			continue
+		}
+		if cfg.NoHeaderB {
+			short[i] = ""
 		}
 		o.results = append(o.results, dkimResult(r, short[i]))
 	}
@@ -57,7 +59,16 @@ func (o *outcome) judged(results []dkim.Result, author mailbox.Address, cfg *con
 	if len(results) == 0 && cfg.AlwaysAddARHeader {
 		o.results = []authres.Result{{Method: "dkim", Value: string(dkim.None)}}
 	}
-	o.disposition = dispositionFor(results, author, cfg)
+	t := tallyOf(results, author)
+	o.failed = t.failed()
+	o.disposition = dispositionFor(t, author, cfg)
+}
+
+// again sets b and reports whether it was set.
+func again(b *bool) bool {
+	was := *b
+	*b = true
+	return was
 }
 
 // dkimResult writes one result with the properties of RFC 8601 §2.7.1 and the
@@ -150,50 +161,69 @@ func asciiAddress(s string) string {
 	return b.String() + "@" + domain
 }
 
+// tally is what the results of a message come to.
+type tally struct {
+	// The first of each kind, or nil.
+	temporary, bad, noKey *dkim.Result
+	passed                bool
+	aligned               bool // a pass is aligned with the author
+	alignedLater          bool // one that is temporary could have been
+	onTrial               bool // every signature that did not pass is of a domain that tests DKIM
+}
+
+func tallyOf(results []dkim.Result, author mailbox.Address) tally {
+	t := tally{onTrial: true}
+	for i := range results {
+		r := &results[i]
+		switch {
+		case r.Status == dkim.Pass:
+			t.passed = true
+			t.aligned = t.aligned || Aligned(r.Domain, author.Domain)
+			continue
+		case r.Status == dkim.TempError:
+			t.temporary = first(t.temporary, r)
+			t.alignedLater = t.alignedLater || Aligned(r.Domain, author.Domain)
+		case r.Status == dkim.Neutral: // left out of account
+			continue
+		case errors.Is(r.Err, dkim.ErrNoKey):
+			t.noKey = first(t.noKey, r)
+		default:
+			t.bad = first(t.bad, r)
+		}
+		t.onTrial = t.onTrial && r.Testing
+	}
+	return t
+}
+
+// failed reports whether a signature is wrong and nothing may still make the
+// message good.
+func (t tally) failed() bool {
+	return !t.passed && t.temporary == nil && t.bad != nil && !t.onTrial
+}
+
 // dispositionFor chooses the action. One passing signature makes the message
 // good. Without one, trouble that may pass comes first, since the answer may
 // turn out well later; then what is wrong with a signature; then a key that is
 // not there. A domain that tests DKIM (t=y) is treated as if it did not sign
 // (RFC 6376 §3.6.1). An aligned pass that may still come defers what would be
 // rejected without one.
-func dispositionFor(results []dkim.Result, author mailbox.Address, cfg *config.Config) disposition {
-	var temporary, bad, noKey *dkim.Result
-	passed, aligned, alignedLater, onTrial := false, false, false, true
-	for i := range results {
-		r := &results[i]
-		switch {
-		case r.Status == dkim.Pass:
-			passed = true
-			aligned = aligned || Aligned(r.Domain, author.Domain)
-			continue
-		case r.Status == dkim.TempError:
-			temporary = first(temporary, r)
-			alignedLater = alignedLater || Aligned(r.Domain, author.Domain)
-		case r.Status == dkim.Neutral: // left out of account
-			continue
-		case errors.Is(r.Err, dkim.ErrNoKey):
-			noKey = first(noKey, r)
-		default:
-			bad = first(bad, r)
-		}
-		onTrial = onTrial && r.Testing
-	}
+func dispositionFor(t tally, author mailbox.Address, cfg *config.Config) disposition {
 	var d disposition
 	switch {
-	case passed:
-	case temporary != nil:
-		d = disposition{cfg.OnDNSError, "7.5", "DKIM key retrieval failed" + what(temporary)}
-	case bad != nil && !onTrial:
-		d = disposition{cfg.OnBadSignature, "7.0", "bad DKIM signature data" + what(bad)}
-	case noKey != nil:
-		d = disposition{cfg.OnKeyNotFound, "7.0", "DKIM key not found" + what(noKey)}
+	case t.passed:
+	case t.temporary != nil:
+		d = disposition{cfg.OnDNSError, "7.5", "DKIM key retrieval failed" + what(t.temporary)}
+	case t.failed():
+		d = disposition{cfg.OnBadSignature, "7.0", "bad DKIM signature data" + what(t.bad)}
+	case t.noKey != nil:
+		d = disposition{cfg.OnKeyNotFound, "7.0", "DKIM key not found" + what(t.noKey)}
 	case !cfg.AlwaysAddARHeader:
 		d = disposition{cfg.OnNoSignature, "7.0", "no DKIM signature data"}
 	}
-	if d.action == config.Accept && !aligned && cfg.OnNoAlignedPass != config.Accept {
+	if d.action == config.Accept && !t.aligned && cfg.OnNoAlignedPass != config.Accept {
 		d = disposition{cfg.OnNoAlignedPass, "7.22", "no valid DKIM signature of the author's domain " + author.Domain}
-		if alignedLater && d.action == config.Reject {
-			d.action, d.enhanced, d.text = config.Tempfail, "7.5", "DKIM key retrieval failed"+what(temporary)
+		if t.alignedLater && d.action == config.Reject {
+			d.action, d.enhanced, d.text = config.Tempfail, "7.5", "DKIM key retrieval failed"+what(t.temporary)
 		}
 	}
 	return d

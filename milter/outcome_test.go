@@ -155,7 +155,8 @@ func TestDisposition(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := config.Default()
 			tt.set(cfg)
-			d := dispositionFor(tt.in, mailbox.Address{Local: "a", Domain: ours}, cfg)
+			author := mailbox.Address{Local: "a", Domain: ours}
+			d := dispositionFor(tallyOf(tt.in, author), author, cfg)
 			if d.action != tt.want || !strings.HasPrefix(d.text, tt.text) {
 				t.Errorf("got %v %q, want %v %q", d.action, d.text, tt.want, tt.text)
 			}

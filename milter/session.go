@@ -205,6 +205,7 @@ func (s *session) recipient(p []byte) error {
 	if m := s.msg; len(m.recipients) == 0 && m.snapshot.dontSignMailTo.has(e.Address) {
 		m.recipients = append(m.recipients, e.Address)
 	}
+	s.msg.noteRecipient(e.Address)
 	return s.wire.Reply(wire.CmdRcpt, wire.Continue())
 }
 

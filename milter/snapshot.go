@@ -24,10 +24,10 @@ type Snapshot struct {
 	cfg  *config.Config
 	keys *keys.Store
 
-	signing    dkim.SignOptions // of every signature
-	bodyLength dkim.BodyLengthPolicy
-	resolver   dkim.Resolver
-	dns        resolver.Options // what resolver was made from
+	signing   dkim.SignOptions // of every signature
+	verifying verifyRules
+	resolver  dkim.Resolver
+	dns       resolver.Options // what resolver was made from
 
 	senderHeaders  []string
 	internalHosts  *hosts.List
@@ -84,8 +84,9 @@ func Load(cfg *config.Config, env Environment) (*Snapshot, error) {
 	if s.signing, err = SignOptions(cfg); err != nil {
 		problems = append(problems, err)
 	}
-	s.bodyLength, err = dkim.ParseBodyLengthPolicy(cfg.BodyLength)
-	fail("body_length", err)
+	if s.verifying, err = newVerifyRules(cfg); err != nil {
+		problems = append(problems, err)
+	}
 	if s.senderHeaders, err = cfg.SenderHeaderNames(); err != nil {
 		problems = append(problems, err)
 	}
@@ -169,7 +170,7 @@ func SignOptions(cfg *config.Config) (o dkim.SignOptions, err error) {
 // openResolver takes the injected resolver, the previous one while its settings
 // are the same, or a new one.
 func (s *Snapshot) openResolver(cfg *config.Config, env Environment) error {
-	s.dns = resolver.Options{Nameservers: cfg.Nameservers, Timeout: cfg.DNSTimeout.Std()}
+	s.dns = resolver.Options{Nameservers: cfg.Nameservers, Timeout: cfg.DNSTimeout.Std(), TCP: cfg.DNSConnect}
 	switch {
 	case env.Resolver != nil:
 		s.resolver = env.Resolver
@@ -187,11 +188,20 @@ func (s *Snapshot) openResolver(cfg *config.Config, env Environment) error {
 		}
 		s.resolver = records
 		return nil
-	}
-	if p := env.Previous; p != nil && p.cfg.TestPublicKeys == "" && p.dns.Timeout == s.dns.Timeout &&
-		slices.Equal(p.dns.Nameservers, s.dns.Nameservers) {
-		s.resolver = p.resolver
+	case cfg.TestDNSData.IsSet():
+		set, err := open(cfg, cfg.TestDNSData, false)
+		if err != nil {
+			return fmt.Errorf("test_dns_data: %w", err)
+		}
+		s.resolver = dnsData{set}
 		return nil
+	}
+	if p := env.Previous; p != nil && p.dns.Timeout == s.dns.Timeout && p.dns.TCP == s.dns.TCP &&
+		slices.Equal(p.dns.Nameservers, s.dns.Nameservers) {
+		if client, ok := p.resolver.(*resolver.Client); ok {
+			s.resolver = client
+			return nil
+		}
 	}
 	client, err := resolver.New(s.dns)
 	if err != nil {
@@ -274,6 +284,9 @@ func (s *Snapshot) wants() wire.Want {
 		// BODY (SKIP) and EOM are answered.
 		Steps: wire.StepNRHelo | wire.StepNRMail | wire.StepNRRcpt | wire.StepNRHeader | wire.StepNRData | wire.StepNRUnknown |
 			wire.StepSkip | wire.StepHeaderLeadSpace,
+	}
+	if s.cfg.RedirectFailuresTo != "" {
+		w.Actions |= wire.ActAddRcpt | wire.ActDelRcpt
 	}
 	if !s.cfg.KeepAuthResults || s.cfg.RemoveOldSignatures {
 		w.Actions |= wire.ActChangeHeaders
