@@ -3,7 +3,6 @@ package opendkim
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -19,7 +18,7 @@ func (r *reading) openable(s setting) bool {
 	if err == nil {
 		return true
 	}
-	hint := strings.TrimPrefix(strings.TrimPrefix(err.Error(), dataset.ErrType.Error()), ": ")
+	hint := strings.TrimLeft(strings.TrimPrefix(err.Error(), dataset.ErrType.Error()), ": ")
 	r.refuse(s, r.shown(s)+": dkimf_db_open(): "+databaseReason(err), hint)
 	return false
 }
@@ -53,14 +52,26 @@ func (r *reading) macroList(s setting) {
 	r.put(s, &r.config.MacroList)
 }
 
-// replaceRules checks that the file can be opened.
+// maxRules bounds the file of ReplaceRules.
+const maxRules = 1 << 20
+
+// replaceRules checks that the file can be read and that each line has its TAB;
+// the expressions are read with the tables.
 func (r *reading) replaceRules(s setting) {
-	f, err := os.OpenFile(r.config.Path(s.value), os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	data, err := dataset.ReadFile(r.config.Path(s.value), maxRules)
 	if err != nil {
 		r.refuse(s, s.value+": fopen(): "+systemText(err), "name a file of lines PATTERN<TAB>TEXT, or remove the line")
 		return
 	}
-	f.Close()
+	number := 0
+	for line := range strings.Lines(string(data)) {
+		number++
+		line, _, _ = strings.Cut(line, "#")
+		if strings.Trim(line, blanks) != "" && !strings.Contains(line, "\t") {
+			r.refuse(s, "failed to load ReplaceRules from "+s.value, fmt.Sprintf("line %d has no TAB between pattern and text", number))
+			return
+		}
+	}
 	r.config.ReplaceRules = s.value
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -43,9 +44,11 @@ func (p place) String() string {
 type setting struct {
 	parameter
 	value  string
-	yes    bool // of a boolean
-	number int  // of an integer
 	place  place
+	yes    bool // of a boolean
+	number int  // of an integer: the low 32 bits, as OpenDKIM has it
+	// wrapped: the integer is larger than that.
+	wrapped bool
 }
 
 // splitLine cuts a line at "#" and at CR, and splits it into its first word and
@@ -73,6 +76,9 @@ func (r *reading) read(path, from string, depth int) {
 		}
 		r.errorAt(place{file: path}, "error reading configuration file", text)
 		return
+	}
+	if full, err := filepath.Abs(path); err == nil {
+		r.sources = append(r.sources, full)
 	}
 	var (
 		number int
@@ -165,7 +171,7 @@ func newSetting(p parameter, value string, here place) (s setting, detail string
 		if !ok {
 			return s, strconv.Quote(value) + "; it " + p.kind.want()
 		}
-		s.number = int(n)
+		s.number, s.wrapped = int(int32(n)), n != int64(int32(n))
 	}
 	return s, ""
 }
@@ -181,9 +187,8 @@ func (k kind) want() string {
 	return "wants a value"
 }
 
-// cInteger reads a number as strtol(3) with base 0 does, and keeps the low 32
-// bits of it, as OpenDKIM does.
-func cInteger(value string) (n int32, ok bool) {
+// cInteger reads a number as strtol(3) with base 0 does.
+func cInteger(value string) (n int64, ok bool) {
 	digits, negative := value, false
 	switch value[0] {
 	case '-':
@@ -202,18 +207,17 @@ func cInteger(value string) (n int32, ok bool) {
 		return 0, false
 	}
 	u, err := strconv.ParseUint(digits, base, 63)
-	wide := int64(u)
 	switch {
 	case errors.Is(err, strconv.ErrRange) && negative:
-		wide = math.MinInt64
+		return math.MinInt64, true
 	case errors.Is(err, strconv.ErrRange):
-		wide = math.MaxInt64
+		return math.MaxInt64, true
 	case err != nil:
 		return 0, false
 	case negative:
-		wide = -wide
+		return -int64(u), true
 	}
-	return int32(wide), true
+	return int64(u), true
 }
 
 // printed is the value as `opendkim -e` prints it.

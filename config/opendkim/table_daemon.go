@@ -28,7 +28,7 @@ func logParameters() []parameter {
 		{name: "StdoutLog", kind: boolean, class: useful, field: func(c *config.Config) any { return &c.StdoutLog }},
 		{name: "Syslog", kind: boolean, class: core, field: func(c *config.Config) any { return &c.Syslog }},
 		{name: "SyslogFacility", class: core, use: (*reading).syslogFacility},
-		{name: "SyslogName", class: useful, field: func(c *config.Config) any { return &c.SyslogName }},
+		{name: "SyslogName", class: useful, use: (*reading).syslogName},
 		{name: "SyslogSuccess", kind: boolean, class: core, field: func(c *config.Config) any { return &c.SyslogSuccess }},
 	}
 }

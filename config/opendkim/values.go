@@ -40,20 +40,17 @@ func (r *reading) mode(s setting) {
 // canonicalization takes HEADER/BODY; without the second half the body's is
 // simple.
 func (r *reading) canonicalization(s setting) {
-	header, body, ok := strings.Cut(strings.ToLower(s.value), "/")
+	header, body, ok := strings.Cut(s.value, "/")
 	if !ok {
 		body = "simple"
 	}
-	for half, word := range map[string]string{"header": header, "body": body} {
-		if word == "simple" || word == "relaxed" {
-			continue
+	for _, word := range []string{header, body} {
+		if !strings.EqualFold(word, "simple") && !strings.EqualFold(word, "relaxed") {
+			r.refuse(s, fmt.Sprintf(`unknown canonicalization algorithm "%s"`, word), "want HEADER/BODY, each simple or relaxed, without blanks")
+			return
 		}
-		if header != "simple" && header != "relaxed" && half == "body" {
-			continue // one of both is enough
-		}
-		r.refuse(s, fmt.Sprintf(`unknown canonicalization algorithm "%s"`, word), "want HEADER/BODY, each simple or relaxed, without blanks")
 	}
-	r.config.Canonicalization = header + "/" + body
+	r.config.Canonicalization = strings.ToLower(header + "/" + body)
 }
 
 // signatureAlgorithm checks the word: the algorithm itself follows from the key.
@@ -199,6 +196,24 @@ func (r *reading) syslogFacility(s setting) {
 		return
 	}
 	r.errorAt(s.place, "illegal value", fmt.Sprintf("%s: unknown facility %q; want mail, daemon, user, auth or local0 to local7", s.name, s.value))
+}
+
+// longestTag is that of an APP-NAME (RFC 5424 §6).
+const longestTag = 48
+
+// syslogName makes a name that a syslog daemon can tell from the message.
+func (r *reading) syslogName(s setting) {
+	name := strings.Map(func(c rune) rune {
+		if c <= ' ' || c > '~' || c == ':' {
+			return '_'
+		}
+		return c
+	}, s.value)
+	name = name[:min(len(name), longestTag)]
+	if name != s.value {
+		r.notice(s, "%q, as such a name has at most %d letters, digits and signs without blanks and colons", name, longestTag)
+	}
+	r.config.SyslogName = name
 }
 
 // nameservers takes addresses in libunbound's way: ADDRESS or ADDRESS@PORT.
