@@ -32,8 +32,13 @@ tables, lists, private keys and their permissions. Every key signs a probe that 
 independent implementation must verify. All problems are printed at once.
 
 Whether a key can be read and is safe depends on who reads it. Root therefore checks
-as the daemon's user: the one of --user, else of the daemon that is running, else
-(for the configuration in /etc/postseal) the user postseal if there is one.
+as the daemon's user: the one of --user, else of user_id (UserID), else of the daemon
+that is running, else (for the configuration in /etc/postseal) the user postseal if
+there is one. With user_id root reads the tables and that user the keys, as it is when
+the daemon starts.
+
+The configuration may be a postseal.toml or an opendkim.conf; the problems and warnings
+then speak of OpenDKIM's parameters.
 
 The exit status is 0 if all is in order and 78 if the daemon would not start or a
 key could not sign; warnings do not count.
@@ -41,7 +46,7 @@ key could not sign; warnings do not count.
 With --json: {ok, user, problems: [text], warnings: [text], hint, keys: [{name,
 where, domain, selector, file, state, algorithm, bits, error}]}.`,
 		Example: `  postseal check-config
-  postseal check-config --user postseal
+  postseal check-config -c /etc/opendkim.conf
   postseal check-config -c ./postseal.toml --json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -60,10 +65,10 @@ where, domain, selector, file, state, algorithm, bits, error}]}.`,
 				}
 				return nil
 			case !report.OK:
-				l.warn(cmd)
+				l.printWarnings(cmd)
 				return exitError{exitConfig, report.words()}
 			}
-			l.warn(cmd)
+			l.printWarnings(cmd)
 			l.praise(cmd, from.path)
 			return nil
 		},
@@ -85,12 +90,12 @@ func (l *loaded) report(err error) checked {
 		return r
 	}
 	if l.cfg.Mode.Sign && len(l.snapshot.Keys()) == 0 {
-		l.warnings = append(l.warnings, "no key is named, so no mail is signed; set key_table and signing_table")
+		l.warnings = append(l.warnings, l.form.words("no key is named, so no mail is signed; set key_table and signing_table"))
 		r.Warnings = l.warnings
 	}
 	disabled := l.snapshot.Disabled()
 	for _, p := range disabled {
-		r.Problems = append(r.Problems, p.Error())
+		r.Problems = append(r.Problems, l.form.words(p.Error()))
 	}
 	r.OK = len(disabled) == 0
 	if !r.OK {

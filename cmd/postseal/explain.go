@@ -44,6 +44,10 @@ func newExplain() *cobra.Command {
 it, or why none would. The daemon's own code decides, with the configuration as it
 stands in the files now.
 
+The configuration (-c) may be a postseal.toml or an opendkim.conf; the reasons then
+speak of OpenDKIM's parameters. --macro gives the macros of SenderMacro, MTA (that is
+daemon_name) and MacroList, --rcpt the recipients of DontSignMailTo.
+
 Without --client the mail comes from this machine, as with sendmail(1). Root asks as
 the daemon's user does, as check-config.
 
@@ -52,7 +56,8 @@ domain, selector, auid, algorithm, bits, error}]}; decision is sign, verify, pas
 alone), bad_from or refuse.`,
 		Example: `  postseal explain user@example.com
   postseal explain user@example.com --client 192.0.2.7
-  postseal explain user@example.com --client 192.0.2.7 --login user@example.com`,
+  postseal explain user@example.com --client 192.0.2.7 --login user@example.com
+  postseal explain user@example.com -c /etc/opendkim.conf --macro daemon_name=ORIGINATING`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return usage(cmd, "explain takes one address, that of From, for instance user@example.com")
@@ -89,19 +94,19 @@ alone), bad_from or refuse.`,
 			f.Macro = func(name string) (string, bool) { v, ok := known[name]; return v, ok }
 
 			l, err := from.load(cmd, noDNS{})
-			l.warn(cmd)
+			l.printWarnings(cmd)
 			if err != nil {
 				return l.failed(err)
 			}
 			f.Mode = l.cfg.Mode
-			e, bad := explain(l.snapshot.Decide(f))
+			e, bad := explain(l.snapshot.Decide(f), l.form)
 			if hint := whoAsked(l.user, bad...); hint != "" && len(bad) > 0 {
 				fmt.Fprintf(cmd.ErrOrStderr(), "postseal: %s\n", hint)
 			}
 			if asJSON {
 				return printJSON(cmd, e)
 			}
-			printExplanation(cmd, e)
+			printExplanation(cmd, e, l.form)
 			return nil
 		},
 	}
@@ -118,15 +123,15 @@ alone), bad_from or refuse.`,
 }
 
 // explain tries the keys of a decision; bad says which cannot sign.
-func explain(d milter.Decision) (e explanation, bad []error) {
+func explain(d milter.Decision, names form) (e explanation, bad []error) {
 	e = explanation{Decision: d.Verdict, Reasons: d.Reasons, Words: []string{}, Keys: []explainedKey{}}
 	for _, r := range d.Reasons {
-		e.Words = append(e.Words, r.String())
+		e.Words = append(e.Words, names.words(r.String()))
 	}
 	for _, r := range d.Requests {
 		k := explainedKey{Name: r.KeyName, Row: r.Row, Domain: r.Domain, Selector: r.Selector, AUID: r.AUID}
 		if key, err := r.Signer(); err != nil {
-			k.Error = err.Error()
+			k.Error = names.words(err.Error())
 			bad = append(bad, err)
 		} else if a, bits, err := dkim.AlgorithmOf(key.Public()); err == nil {
 			k.Algorithm, k.Bits = string(a), bits
@@ -136,7 +141,7 @@ func explain(d milter.Decision) (e explanation, bad []error) {
 	return e, bad
 }
 
-func printExplanation(cmd *cobra.Command, e explanation) {
+func printExplanation(cmd *cobra.Command, e explanation, names form) {
 	out := cmd.OutOrStdout()
 	fmt.Fprintf(out, "decision: %s\n", e.Decision)
 	for _, w := range e.Words {
@@ -148,7 +153,7 @@ func printExplanation(cmd *cobra.Command, e explanation) {
 			fmt.Fprintf(out, " i=%s", k.AUID)
 		}
 		if k.Error != "" {
-			fmt.Fprintf(out, "\n  CANNOT SIGN, so the mail would be deferred (on_internal_error): %s\n", k.Error)
+			fmt.Fprintf(out, "\n  CANNOT SIGN, so the mail would be deferred (%s): %s\n", names.words("on_internal_error"), k.Error)
 			continue
 		}
 		fmt.Fprintf(out, " a=%s (%d bits)\n", k.Algorithm, k.Bits)

@@ -34,6 +34,8 @@ type loaded struct {
 	user string
 	// warnings are what the daemon would log as such.
 	warnings []string
+	// form is how the configuration is written.
+	form form
 }
 
 // load reads a configuration and all that it names with the daemon's own code,
@@ -42,7 +44,7 @@ type loaded struct {
 // otherwise the daemon's user reads everything. The warnings are there also
 // beside an error.
 func (s *source) load(cmd *cobra.Command, r dkim.Resolver) (*loaded, error) {
-	l := new(loaded)
+	l := &loaded{form: formOf(s.path)}
 	who, err := namedUser(cmd, s.user)
 	if err != nil {
 		return l, err
@@ -60,7 +62,7 @@ func (s *source) load(cmd *cobra.Command, r dkim.Resolver) (*loaded, error) {
 	case l.cfg.UserID != "":
 		if who == nil {
 			if who, err = lookUpUser(l.cfg.UserID); err != nil {
-				return l, exitError{exitConfig, fmt.Errorf("user_id: %w", err)}
+				return l, exitError{exitConfig, errorIn{fmt.Errorf("user_id: %w", err), l.form}}
 			}
 		}
 		env.Signer = &who.uid
@@ -80,9 +82,9 @@ func (s *source) load(cmd *cobra.Command, r dkim.Resolver) (*loaded, error) {
 		}
 	}
 	snapshot, err := milter.Load(l.cfg, env)
-	l.warnings = n.lines
+	l.warn(n)
 	if err != nil {
-		return l, exitError{exitConfig, err}
+		return l, exitError{exitConfig, errorIn{err, l.form}}
 	}
 	if env.Signer != nil {
 		if !who.mine() {
@@ -92,10 +94,18 @@ func (s *source) load(cmd *cobra.Command, r dkim.Resolver) (*loaded, error) {
 			return l, err
 		}
 		snapshot.ReadKeys()
-		l.warnings = n.lines
+		l.warn(n)
 	}
 	l.snapshot = snapshot
 	return l, nil
+}
+
+// warn keeps what was noticed so far.
+func (l *loaded) warn(n *notices) {
+	l.warnings = nil
+	for _, line := range n.lines {
+		l.warnings = append(l.warnings, l.form.words(line))
+	}
 }
 
 // failed is an error of load as a command returns it: with the one as whom it
@@ -108,8 +118,8 @@ func (l *loaded) failed(err error) error {
 	return err
 }
 
-// warn prints the warnings.
-func (l *loaded) warn(cmd *cobra.Command) {
+// printWarnings prints the warnings.
+func (l *loaded) printWarnings(cmd *cobra.Command) {
 	for _, w := range l.warnings {
 		fmt.Fprintf(cmd.ErrOrStderr(), "postseal: warning: %s\n", w)
 	}

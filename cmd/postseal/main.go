@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/postseal/postseal/cmd/postseal/opendkim"
 	"github.com/spf13/cobra"
 )
 
@@ -20,7 +22,12 @@ const (
 	exitConfig  = 78 // EX_CONFIG
 )
 
-func main() { os.Exit(run(os.Args[1:])) }
+func main() {
+	if name := filepath.Base(os.Args[0]); opendkim.Known(name) {
+		os.Exit(opendkim.Main(name, os.Args[1:]))
+	}
+	os.Exit(run(os.Args[1:]))
+}
 
 // run is main without the exit, for the tests.
 func run(args []string) int {
@@ -123,7 +130,7 @@ configuration has problems.`,
 	})
 	root.AddCommand(
 		newServe(), newCheckConfig(), newDemo(), newGenkey(), newTestkey(), newSign(), newVerify(),
-		newExplain(), newReload(), newStatus(), newVersion(),
+		newExplain(), newImport(), newReload(), newStatus(), newVersion(),
 	)
 	return root
 }

@@ -49,8 +49,8 @@ func newSign() *cobra.Command {
 for byte what came in, and the signature's lines end as the message's do.
 
 With -d, -s and -k it signs with that key. Without them it signs with the keys
-that the daemon's configuration (-c) has for the message's author, and the other flags
-change what the configuration says; root reads them as the daemon's user (--user).
+that the daemon's configuration (-c, in either form) has for the message's author, and
+the other flags change what it says; root reads them as the daemon's user (--user).
 
 The exit status is 0 for a signed message and 1 if it cannot be signed; nothing is
 printed on standard output then. With --json, the signatures are printed in place of
@@ -102,13 +102,14 @@ func (f *signFlags) run(cmd *cobra.Command, args []string) error {
 	}
 	cfg := config.Default()
 	var snapshot *milter.Snapshot
+	var names form
 	if !direct {
 		l, err := f.load(cmd, noDNS{})
-		l.warn(cmd)
+		l.printWarnings(cmd)
 		if err != nil {
 			return withoutConfig(cmd, l.failed(err), "-d, -s and -k")
 		}
-		cfg, snapshot = l.cfg, l.snapshot
+		cfg, snapshot, names = l.cfg, l.snapshot, l.form
 	}
 	options, err := f.options(cmd, cfg, now)
 	if err != nil {
@@ -125,7 +126,7 @@ func (f *signFlags) run(cmd *cobra.Command, args []string) error {
 	if direct {
 		requests, err = f.request()
 	} else {
-		requests, err = configured(snapshot, fields)
+		requests, err = configured(snapshot, names, fields)
 	}
 	if err != nil {
 		return err

@@ -36,7 +36,7 @@ func readKey(path string) (crypto.Signer, error) {
 
 // configured is what the daemon would sign if the author sent the message from
 // here, logged in under the author's address.
-func configured(s *milter.Snapshot, fields []dkim.Field) ([]signRequest, error) {
+func configured(s *milter.Snapshot, names form, fields []dkim.Field) ([]signRequest, error) {
 	from, err := milter.Author(fields)
 	if err != nil {
 		return nil, exitError{exitFailed, err}
@@ -47,13 +47,13 @@ func configured(s *milter.Snapshot, fields []dkim.Field) ([]signRequest, error) 
 		Macro: func(name string) (string, bool) { v, ok := macros[name]; return v, ok },
 	})
 	if d.Verdict != milter.Sign {
-		return nil, exitError{exitFailed, fmt.Errorf("the daemon would not sign this message: %s", milter.Words(d.Reasons))}
+		return nil, exitError{exitFailed, fmt.Errorf("the daemon would not sign this message: %s", names.words(milter.Words(d.Reasons)))}
 	}
 	var requests []signRequest
 	for _, r := range d.Requests {
 		key, err := r.Signer()
 		if err != nil {
-			return nil, exitError{exitFailed, err}
+			return nil, exitError{exitFailed, errorIn{err, names}}
 		}
 		requests = append(requests, signRequest{name: r.KeyName, domain: r.Domain, selector: r.Selector, auid: r.AUID, key: key})
 	}

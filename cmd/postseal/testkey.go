@@ -175,7 +175,7 @@ func (t *keyTests) addConfigured(cmd *cobra.Command, from source, dns *dnsFlags)
 		}
 	}
 	l, err := from.load(cmd, named)
-	l.warn(cmd)
+	l.printWarnings(cmd)
 	if err != nil {
 		return nil, withoutConfig(cmd, l.failed(err), "-d and -s")
 	}
@@ -184,7 +184,7 @@ func (t *keyTests) addConfigured(cmd *cobra.Command, from source, dns *dnsFlags)
 			t.Skipped = append(t.Skipped, info.Name)
 			continue
 		}
-		t.Keys = append(t.Keys, configuredKey(info))
+		t.Keys = append(t.Keys, configuredKey(info, l.form))
 	}
 	if len(t.Keys) == 0 && len(t.Skipped) == 0 {
 		return nil, exitError{exitFailed, fmt.Errorf("%s has no keys to test; give a domain and a selector with -d and -s", from.path)}
@@ -192,10 +192,10 @@ func (t *keyTests) addConfigured(cmd *cobra.Command, from source, dns *dnsFlags)
 	return l.snapshot.Resolver(), nil
 }
 
-func configuredKey(info keys.KeyInfo) *keyTest {
+func configuredKey(info keys.KeyInfo, names form) *keyTest {
 	k := &keyTest{Key: info.Name, File: info.Path, Domain: info.Domain, Selector: info.Selector}
 	if info.Error != "" {
-		k.find(fileFinding, published.Problem, fmt.Sprintf("The private key cannot sign: %s.", info.Error), "Until then the mail that it should sign is deferred.")
+		k.find(fileFinding, published.Problem, fmt.Sprintf("The private key cannot sign: %s.", names.words(info.Error)), "Until then the mail that it should sign is deferred.")
 	}
 	if k.public = info.Public; k.public != nil || info.Path == "" {
 		return k
@@ -203,7 +203,7 @@ func configuredKey(info keys.KeyInfo) *keyTest {
 	if key, err := readKey(info.Path); err == nil { // one of so many that it was not read yet
 		k.public = key.Public()
 	} else if info.Error == "" {
-		k.find(fileFinding, published.Problem, fmt.Sprintf("%v.", err), "Mend the file, or correct its row in key_table.")
+		k.find(fileFinding, published.Problem, fmt.Sprintf("%v.", err), names.words("Mend the file, or correct its row in key_table."))
 	}
 	return k
 }
