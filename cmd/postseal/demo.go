@@ -13,7 +13,10 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/postseal/postseal/cmd/postseal/service"
+	"github.com/postseal/postseal/config"
 	"github.com/postseal/postseal/keys"
+	"github.com/postseal/postseal/milter"
 	"github.com/postseal/postseal/milter/resolver"
 	"github.com/spf13/cobra"
 )
@@ -129,12 +132,51 @@ func startDemo(cmd *cobra.Command, asJSON bool) (d *demonstration, err error) {
 		return nil, err
 	}
 	cmd.SetErr(d.log)
-	daemon, err := newDaemon(cmd, path, dnsFlags{}, asJSON)
+	daemon, err := newDaemon(cmd, path, asJSON)
 	if err != nil {
 		return nil, err
 	}
 	d.stop = background(context.Background(), daemon)
 	return d, nil
+}
+
+// newDaemon makes the daemon of a configuration file, in this process.
+func newDaemon(cmd *cobra.Command, path string, asJSON bool) (*milter.Daemon, error) {
+	load := func() (*config.Config, error) {
+		cfg, err := loadConfig(path)
+		if err == nil && asJSON {
+			cfg.LogFormat = "json"
+		}
+		return cfg, err
+	}
+	cfg, err := load()
+	if err != nil {
+		return nil, err
+	}
+	log, level, err := milter.NewLogger(cfg, cmd.ErrOrStderr())
+	if err != nil {
+		return nil, exitError{exitConfig, err}
+	}
+	hostname, err := os.Hostname()
+	if err != nil {
+		return nil, err
+	}
+	d, err := milter.NewDaemon(milter.DaemonOptions{Load: load, Log: log, Level: level, Hostname: hostname, Version: service.Version()})
+	if err != nil {
+		return nil, exitError{exitConfig, err}
+	}
+	return d, nil
+}
+
+// background runs a daemon until stop is called; stop returns its end.
+func background(ctx context.Context, d *milter.Daemon) (stop func() error) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- d.Run(ctx, nil) }()
+	return func() error {
+		cancel()
+		return <-ended
+	}
 }
 
 // publish starts the name server with the key's record.

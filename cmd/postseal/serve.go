@@ -1,28 +1,28 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"os"
-	"os/signal"
+	"slices"
 	"strings"
-	"syscall"
 
+	"github.com/postseal/postseal/cmd/postseal/service"
 	"github.com/postseal/postseal/config"
-	"github.com/postseal/postseal/milter"
-	"github.com/postseal/postseal/milter/dkim"
+	"github.com/postseal/postseal/config/opendkim"
 	"github.com/spf13/cobra"
 )
 
 func newServe() *cobra.Command {
-	var path string
+	var path, lines string
 	var dns dnsFlags
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the daemon",
-		Long: `Run the daemon in the foreground, logging to standard error or syslog.
+		Long: `Run the daemon in the foreground, logging to standard error or syslog. The
+configuration is a postseal.toml or an opendkim.conf; of the latter, Background and
+AutoRestart do not count here.
 
 SIGTERM and SIGINT stop it: it accepts no more connections, finishes the messages
 whose header has begun to arrive (for drain_timeout at most) and exits with 0; a
@@ -31,21 +31,29 @@ SIGHUP and SIGUSR1 reload the configuration at once, as "postseal reload" does.
 
 With --json the log is JSON on standard error, one object a line, whatever log_format
 and syslog say; so are the problems of a start that fails: {"msg": "not started",
-"problems": [text], "exit_status": number}.`,
+"problems": [text], "exit_status": number}.
+
+Exit status, beside those of every command: 65 user_id names nobody; 69 a socket
+cannot be opened; 71 the root folder cannot be changed or the pid file not be
+written; 77 user_id cannot be taken on.`,
 		Example: `  postseal serve
   postseal serve -c ./postseal.toml
+  postseal serve -c /etc/opendkim.conf --log-lines opendkim
   postseal serve -c ./postseal.toml --records ./keys.txt   # no DNS: for tests`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
-			defer stop()
-			context.AfterFunc(ctx, stop) // a second signal does not wait
-			reload := make(chan os.Signal, 1)
-			signal.Notify(reload, syscall.SIGHUP, syscall.SIGUSR1)
-			d, err := newDaemon(cmd, path, dns, asJSON)
-			if err == nil {
-				err = d.Run(ctx, reload)
+			known := []string{"structured", "opendkim", "both"}
+			if lines != "" && !slices.Contains(known, lines) {
+				return usage(cmd, "--log-lines %s: want %s", lines, strings.Join(known, ", "))
 			}
+			err := serve(cmd, path, dns, func(cfg *config.Config) {
+				if asJSON {
+					cfg.LogFormat, cfg.Syslog = "json", false
+				}
+				if lines != "" {
+					cfg.LogLines = lines
+				}
+			})
 			if err != nil && asJSON {
 				return logEnd(cmd, err)
 			}
@@ -55,7 +63,42 @@ and syslog say; so are the problems of a start that fails: {"msg": "not started"
 	addConfig(cmd, &path)
 	dns.add(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "log JSON on standard error")
+	cmd.Flags().StringVar(&lines, "log-lines", "", "`which` lines tell of messages, whatever the configuration says: structured, opendkim or both")
 	return cmd
+}
+
+// serve runs the daemon of a configuration file until a signal ends it. change
+// is what the command line has to say about the configuration.
+func serve(cmd *cobra.Command, path string, dns dnsFlags, change func(*config.Config)) error {
+	o := service.Options{
+		Name: "postseal", File: path, Foreground: true, Version: service.Version(),
+		Stdout: cmd.OutOrStdout(), Stderr: cmd.ErrOrStderr(),
+		Load: func() (*config.Config, opendkim.Process, error) {
+			cfg, err := loadConfig(path)
+			if err == nil {
+				change(cfg)
+			}
+			return cfg, opendkim.Process{}, err
+		},
+	}
+	if data, err := os.ReadFile(path); err == nil {
+		o.Lenient = opendkim.Is(data)
+	}
+	if dns.set() {
+		cfg, err := loadConfig(path)
+		if err != nil {
+			return err
+		}
+		if o.Resolver, err = dns.open(cmd, cfg.DNSTimeout.Std()); err != nil {
+			return err
+		}
+	}
+	err := service.Run(cmd.Context(), o)
+	var with *service.Error
+	if errors.As(err, &with) {
+		return exitError{with.Exit, with.Err}
+	}
+	return err
 }
 
 // logEnd writes the error of a daemon as a line of its log.
@@ -65,54 +108,4 @@ func logEnd(cmd *cobra.Command, err error) error {
 	slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), nil)).
 		Error("not started", "problems", strings.Split(err.Error(), "\n"), "exit_status", exit.code)
 	return exitError{code: exit.code}
-}
-
-// newDaemon makes the daemon of a configuration file. Its log goes to the
-// command's standard error, or where the file says; asJSON overrules the file.
-func newDaemon(cmd *cobra.Command, path string, dns dnsFlags, asJSON bool) (*milter.Daemon, error) {
-	load := func() (*config.Config, error) {
-		cfg, err := loadConfig(path)
-		if err == nil && asJSON {
-			cfg.LogFormat, cfg.Syslog = "json", false
-		}
-		return cfg, err
-	}
-	cfg, err := load()
-	if err != nil {
-		return nil, err
-	}
-	log, level, err := milter.NewLogger(cfg, cmd.ErrOrStderr())
-	if err != nil {
-		return nil, exitError{exitConfig, err}
-	}
-	hostname, err := os.Hostname()
-	if err != nil {
-		return nil, err
-	}
-	var r dkim.Resolver
-	if dns.set() {
-		if r, err = dns.open(cmd, cfg.DNSTimeout.Std()); err != nil {
-			return nil, err
-		}
-	}
-	d, err := milter.NewDaemon(milter.DaemonOptions{
-		Load: load,
-		Log:  log, Level: level, Resolver: r, Hostname: hostname, Version: version(),
-	})
-	if err != nil {
-		return nil, exitError{exitConfig, err}
-	}
-	return d, nil
-}
-
-// background runs a command's daemon until stop is called; stop returns its
-// end.
-func background(ctx context.Context, d *milter.Daemon) (stop func() error) {
-	ctx, cancel := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- d.Run(ctx, nil) }()
-	return func() error {
-		cancel()
-		return <-ended
-	}
 }

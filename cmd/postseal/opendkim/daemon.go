@@ -12,6 +12,7 @@ import (
 	"github.com/postseal/postseal/cmd/postseal/service"
 	"github.com/postseal/postseal/config"
 	"github.com/postseal/postseal/config/opendkim"
+	"github.com/postseal/postseal/milter"
 )
 
 // defaultConf is read where no -x names another file, if it is there.
@@ -178,7 +179,7 @@ func (c call) usage() (exit int) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%[1]s: usage: %[1]s -p socketfile [options]\n", c.name)
 	for _, f := range daemonFlags {
-		fmt.Fprintf(&b, "\t-%c %-10s\t%s\n", f.letter, f.value, f.text)
+		fmt.Fprintf(&b, "\t-%c %-9s\t%s\n", f.letter, f.value, f.text)
 	}
 	_, _ = c.err.Write([]byte(b.String()))
 	return exitUsage
@@ -207,7 +208,7 @@ func (c call) end(err error) (exit int) {
 	}
 	if err != nil {
 		c.complain(err.Error())
-		if exit == exitUnavailable {
+		if listen := new(milter.ListenError); errors.As(err, &listen) {
 			c.complain("smfi_opensocket() failed")
 		}
 	}

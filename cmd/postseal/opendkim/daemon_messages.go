@@ -166,7 +166,7 @@ func (r *rehearsal) verify(name string, fields []dkim.Field, content []byte) {
 			fmt.Fprintf(r.out, "%s: %s: verification (s=%s, d=%s, %d-bit key) succeeded\n", r.name, name, s.Selector, s.Domain, s.KeyBits)
 			continue
 		}
-		security := "insecure"
+		security := "unknown"
 		if s.Authentic {
 			security = "secure"
 		}

@@ -2,6 +2,7 @@ package opendkim
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -21,7 +22,11 @@ func (c call) queryTest() (exit int) {
 	name := lines.Text()
 	set, err := dataset.Open(dataset.Text(name), dataset.Options{ExactCase: true})
 	if err != nil {
-		c.complain(fmt.Sprintf("%s: dkimf_db_open(): %s", name, strerror(err)))
+		why := strerror(err)
+		if errors.Is(err, dataset.ErrType) {
+			why = "Unknown database type (" + err.Error() + ")"
+		}
+		c.complain(fmt.Sprintf("%s: dkimf_db_open(): %s", name, why))
 		return exitSoftware
 	}
 	for lines.Scan() {
@@ -30,17 +35,17 @@ func (c call) queryTest() (exit int) {
 		if query == "" {
 			continue
 		}
-		n, err := strconv.ParseUint(count, 10, 8)
-		if !ok || count != "" && err != nil {
+		n, _ := strconv.Atoi(count) // what is no number is 0
+		if !ok || n < 0 {
 			c.complain("invalid query '" + query + "'")
 			return exitUsage
 		}
 		row, found := set.Get(key)
 		if !found {
-			c.complain("dkimf_db_get(): record not found")
+			fmt.Fprintf(c.out, "%s: dkimf_db_get(): record not found\n", c.name)
 			continue
 		}
-		c.printFields(row.Value, int(n))
+		c.printFields(row.Value, n)
 	}
 	fmt.Fprintln(c.out)
 	return exitOK

@@ -38,11 +38,12 @@ type parent struct {
 	role  role
 	tell  *os.File // readyFD
 	alive *os.File // aliveFD
+	null  *os.File // /dev/null, which a new root folder may not have
 }
 
 // inherited finds out who started this process, once.
-func inherited() parent {
-	p := parent{role: role(os.Getenv(roleVariable))}
+func inherited() (p parent, err error) {
+	p = parent{role: role(os.Getenv(roleVariable))}
 	os.Unsetenv(roleVariable)
 	switch p.role {
 	case worker:
@@ -55,10 +56,11 @@ func inherited() parent {
 		// The kernel calls a process after the file that it was started from,
 		// /proc/self/exe; ps and pgrep look for what the command is called.
 		_ = os.WriteFile("/proc/self/comm", []byte(filepath.Base(os.Args[0])), 0)
+		p.null, err = os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	default:
 		p.role = command
 	}
-	return p
+	return p, err
 }
 
 // ready leaves the terminal and says that the daemon serves.
@@ -66,8 +68,11 @@ func (p parent) ready() error {
 	if p.role == command {
 		return nil
 	}
-	if err := leaveTerminal(); err != nil {
-		return err
+	defer p.null.Close()
+	for fd := range 3 { // leave the terminal
+		if err := unix.Dup3(int(p.null.Fd()), fd, 0); err != nil {
+			return fmt.Errorf("dup3: %w", err)
+		}
 	}
 	_, err := p.tell.Write([]byte{1})
 	if err = errors.Join(err, p.tell.Close()); err != nil {
@@ -85,21 +90,6 @@ func (p parent) whenGone(stop context.CancelFunc) {
 		_, _ = p.alive.Read(make([]byte, 1))
 		stop()
 	}()
-}
-
-// leaveTerminal makes the standard streams /dev/null.
-func leaveTerminal() error {
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	defer null.Close()
-	for fd := range 3 {
-		if err := unix.Dup3(int(null.Fd()), fd, 0); err != nil {
-			return fmt.Errorf("dup3: %w", err)
-		}
-	}
-	return nil
 }
 
 // child is a process that we started.

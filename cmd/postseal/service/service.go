@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/signal"
 	"strings"
@@ -81,7 +80,10 @@ func (e *Error) Unwrap() error { return e.Err }
 func Run(ctx context.Context, o Options) error {
 	var p parent
 	if !o.Foreground {
-		p = inherited()
+		var err error
+		if p, err = inherited(); err != nil {
+			return withExit(err, ExitOSErr)
+		}
 	}
 	cfg, process, err := o.Load()
 	switch {
@@ -97,11 +99,16 @@ func Run(ctx context.Context, o Options) error {
 	return o.serve(ctx, cfg, p)
 }
 
-// exitOf is the exit code of an error from withExit.
+// exitOf is the exit code for an error.
 func exitOf(err error) int {
 	var with *Error
-	errors.As(err, &with)
-	return with.Exit
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &with):
+		return with.Exit
+	}
+	return ExitSoftware
 }
 
 // withExit gives an error that has none an exit code.
@@ -129,7 +136,6 @@ func (o *Options) serve(ctx context.Context, cfg *config.Config, p parent) error
 	if err != nil {
 		return err
 	}
-	l.lines.Starting(os.Args[1:])
 	d, pid, err := o.start(cfg, l, p)
 	if err == nil {
 		if p.role != command && !cfg.Syslog {
@@ -138,19 +144,18 @@ func (o *Options) serve(ctx context.Context, cfg *config.Config, p parent) error
 		err = p.ready()
 	}
 	if err == nil {
+		l.lines.Starting(os.Args[1:])
 		err = d.Run(ctx, reload)
+		l.lines.Terminating(exitOf(err))
 	}
 	pid.remove()
-	status := 0
-	if err != nil {
-		err = withExit(err, ExitSoftware)
-		status = exitOf(err)
-		if cfg.Syslog { // else it stands on standard error
-			l.Error("not started, or ended by an error", "problems", strings.Split(err.Error(), "\n"))
-		}
+	if err != nil && cfg.Syslog { // else it stands on standard error
+		l.Error("not started, or ended by an error", "problems", strings.Split(err.Error(), "\n"))
 	}
-	l.lines.Terminating(status)
-	return err
+	if err != nil {
+		return withExit(err, ExitSoftware)
+	}
+	return nil
 }
 
 // start opens everything and becomes the user that serves.
@@ -171,7 +176,7 @@ func (o *Options) start(cfg *config.Config, l *log, p parent) (d *milter.Daemon,
 		options.Signer = &user.uid
 	}
 	options.Drop = func() error {
-		if err := o.changeRoot(cfg, l.Logger); err != nil {
+		if err := o.changeRoot(cfg); err != nil {
 			return err
 		}
 		makeFolder(cfg.RuntimeDirectory, user)
@@ -205,7 +210,7 @@ func (o *Options) loader(first *config.Config) func() (*config.Config, error) {
 }
 
 // changeRoot makes the configured folder the root of everything from now on.
-func (o *Options) changeRoot(cfg *config.Config, log *slog.Logger) error {
+func (o *Options) changeRoot(cfg *config.Config) error {
 	dir := cfg.ChangeRootDirectory
 	if dir == "" {
 		return nil
@@ -220,7 +225,6 @@ func (o *Options) changeRoot(cfg *config.Config, log *slog.Logger) error {
 	if err := syscall.Chroot("."); err != nil {
 		return &Error{ExitOSErr, fmt.Errorf("%s: chroot(): %s", dir, reason(err))}
 	}
-	log.Info("root folder changed", "path", dir)
 	return nil
 }
 

@@ -2,11 +2,11 @@ package service
 
 import (
 	"errors"
-	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -30,7 +30,7 @@ func (o *Options) supervise(cfg *config.Config, process opendkim.Process, p pare
 	if err != nil {
 		return err
 	}
-	s := supervisor{log: l.Logger, signals: signals, restarts: restarts{limit: process.AutoRestartCount, rate: process.AutoRestartRate}}
+	s := supervisor{log: l, signals: signals, restarts: restarts{limit: process.AutoRestartCount, rate: process.AutoRestartRate}}
 	var pid pidFile
 	if cfg.PidFile != "" {
 		// The daemon's, which may have a root folder of its own.
@@ -49,7 +49,7 @@ func (o *Options) supervise(cfg *config.Config, process opendkim.Process, p pare
 
 // supervisor is a supervisor at work.
 type supervisor struct {
-	log      *slog.Logger
+	log      *log
 	signals  <-chan os.Signal
 	ready    func() error // nil once it was called
 	restarts restarts
@@ -68,13 +68,16 @@ func (s *supervisor) run() error {
 			s.log.Error("the daemon cannot start as it is configured", "status", exit)
 			return &Error{Exit: exit}
 		case exit >= 0:
-			s.log.Error("exited with status, restarting", "status", exit)
+			s.log.Error("the daemon ended; it is started again", "status", exit)
+			s.log.lines.Restarting("exited with status " + strconv.Itoa(exit))
 		default:
-			s.log.Error("terminated with signal, restarting", "err", err)
+			s.log.Error("the daemon died; it is started again", "err", err)
+			s.log.lines.Restarting("terminated with signal " + strconv.Itoa(int(signalOf(err))))
 		}
 		if err := s.restarts.another(time.Now()); err != nil {
-			s.log.Error(err.Error())
-			return &Error{ExitSoftware, err}
+			s.log.Error("the daemon is not started again", "err", err)
+			s.log.lines.GivenUp(err.Error())
+			return &Error{ExitUnavailable, err}
 		}
 		if time.Since(since) < shortLife && s.pause() {
 			return nil
@@ -115,13 +118,8 @@ func (s *supervisor) once() (stopped bool, err error) {
 			}
 			_ = c.Process.Signal(sig)
 		case err := <-ended:
-			var exit *exec.ExitError
-			if errors.As(err, &exit) {
-				if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-					stopped = stopped || status.Signal() == syscall.SIGTERM || status.Signal() == syscall.SIGINT
-				}
-			}
-			return stopped, err
+			sig := signalOf(err)
+			return stopped || sig == syscall.SIGTERM || sig == syscall.SIGINT, err
 		}
 	}
 }
@@ -146,6 +144,17 @@ func exitCode(err error) int {
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		return exit.ExitCode()
+	}
+	return -1
+}
+
+// signalOf is the signal that ended a process, -1 if none did.
+func signalOf(err error) syscall.Signal {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		if status, ok := exit.Sys().(syscall.WaitStatus); ok {
+			return status.Signal()
+		}
 	}
 	return -1
 }
