@@ -20,13 +20,20 @@ type Mail struct {
 	To   []string
 	// Fields are raw header fields, "Name: value".
 	Fields []string
+	// Body has its lines ended by CRLF.
+	Body string
 }
 
-// Ask sends a message with an empty body and returns what the daemon wants
-// changed. action is how it ended: accepted at the end, or cut short by
-// another answer than "continue" before.
+// Ask sends a message to the daemon; see the function Ask.
 func (o *OpenDKIM) Ask(m Mail) (changes []milter.ModifyAction, action milter.ActionCode, err error) {
-	s, err := o.session()
+	return Ask(o.socket, m)
+}
+
+// Ask sends a message to the milter that listens on a unix socket and returns
+// what it wants changed. action is how it ended: accepted at the end, or cut
+// short by another answer than "continue" before.
+func Ask(socket string, m Mail) (changes []milter.ModifyAction, action milter.ActionCode, err error) {
+	s, err := session(socket)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -62,15 +69,15 @@ func (o *OpenDKIM) Ask(m Mail) (changes []milter.ModifyAction, action milter.Act
 	for n, step := range steps {
 		action, err := step()
 		if err != nil {
-			return nil, 0, fmt.Errorf("OpenDKIM: step %d: %w", n, err)
+			return nil, 0, fmt.Errorf("step %d: %w", n, err)
 		}
 		if action.Code != milter.ActContinue {
 			return nil, action.Code, nil
 		}
 	}
-	changes, last, err := s.End()
+	changes, last, err := s.BodyReadFrom(strings.NewReader(m.Body))
 	if err != nil {
-		return nil, 0, fmt.Errorf("OpenDKIM: %w", err)
+		return nil, 0, fmt.Errorf("end of message: %w", err)
 	}
 	return changes, last.Code, nil
 }

@@ -28,6 +28,12 @@ type OpenDKIM struct {
 // zone and no others, and ends with the test.
 func StartOpenDKIM(t testing.TB, zone map[string]string, conf ...string) *OpenDKIM {
 	t.Helper()
+	return startOpenDKIM(t, exec.Command, zone, conf...)
+}
+
+// startOpenDKIM is StartOpenDKIM with a choice of how the program is run.
+func startOpenDKIM(t testing.TB, command func(string, ...string) *exec.Cmd, zone map[string]string, conf ...string) *OpenDKIM {
+	t.Helper()
 	program, err := exec.LookPath("opendkim")
 	if err != nil {
 		program = "/usr/sbin/opendkim"
@@ -46,12 +52,16 @@ func StartOpenDKIM(t testing.TB, zone map[string]string, conf ...string) *OpenDK
 	for name, value := range zone {
 		fmt.Fprintf(&records, "%s %s\n", name, value)
 	}
+	testPublicKeys := "TestPublicKeys " + filepath.Join(dir, "records")
+	if slices.ContainsFunc(conf, func(line string) bool { return strings.HasPrefix(line, "Nameservers ") }) {
+		testPublicKeys = "" // it would answer in place of the name servers
+	}
 	files := map[string]string{
 		"records": records.String(),
 		"conf": strings.Join(append([]string{
 			"Syslog no",
 			"Socket local:" + filepath.Join(dir, "socket"),
-			"TestPublicKeys " + filepath.Join(dir, "records"),
+			testPublicKeys,
 			"PidFile " + filepath.Join(dir, "pid"),
 			"UMask 0077",
 			"RequireSafeKeys no",
@@ -63,7 +73,7 @@ func StartOpenDKIM(t testing.TB, zone map[string]string, conf ...string) *OpenDK
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.Command(program, "-f", "-x", filepath.Join(dir, "conf"))
+	cmd := command(program, "-f", "-x", filepath.Join(dir, "conf"))
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Start(); err != nil {
@@ -179,8 +189,11 @@ func (o *OpenDKIM) Sign(message []byte) ([]byte, error) {
 	return append(head, message...), nil
 }
 
-func (o *OpenDKIM) session() (*milter.ClientSession, error) {
-	client := milter.NewClientWithOptions("unix", o.socket, milter.ClientOptions{
+func (o *OpenDKIM) session() (*milter.ClientSession, error) { return session(o.socket) }
+
+// session opens a connection to a milter on a unix socket.
+func session(socket string) (*milter.ClientSession, error) {
+	client := milter.NewClientWithOptions("unix", socket, milter.ClientOptions{
 		ReadTimeout:  30 * time.Second,
 		WriteTimeout: 30 * time.Second,
 		ActionMask:   milter.OptAddHeader | milter.OptChangeHeader | milter.OptAddRcpt | milter.OptRemoveRcpt | milter.OptQuarantine,
