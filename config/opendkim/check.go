@@ -1,8 +1,10 @@
 package opendkim
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -131,6 +133,9 @@ func (r *reading) signingRows() {
 		return
 	}
 	s, _ := r.setting("SigningTable")
+	if kind, _, _ := strings.Cut(s.value, ":"); strings.EqualFold(kind, "refile") || !r.beginsWithSigner(c.SigningTable.File(c.BaseDirectory)) {
+		return // as nearly all do: large tables are not read for this
+	}
 	signing, err := dataset.Open(c.SigningTable, dataset.Options{Base: c.BaseDirectory})
 	if err != nil || !signing.Walkable() {
 		return // what is wrong with it shows when the tables are loaded
@@ -156,6 +161,27 @@ func (r *reading) signingRows() {
 		r.refuse(s, fmt.Sprintf(`could not find valid key record "%s" in KeyTable`, name),
 			signing.Where(row)+`: want a KeyTable row "`+name+` DOMAIN:SELECTOR:KEY"; CheckSigningTable no leaves the row for later`)
 	}
+}
+
+// beginsWithSigner reports whether the first row of a file has a signer, or not
+// even a key. Without a path it has.
+func (r *reading) beginsWithSigner(path string) bool {
+	if path == "" {
+		return true
+	}
+	f, err := os.Open(path) // openable has found that it is a regular file
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		if _, value, ok := splitLine(lines.Text()); ok {
+			_, signer, _ := strings.Cut(value, ":")
+			return value == "" || signer != ""
+		}
+	}
+	return lines.Err() != nil
 }
 
 // usableKey reports whether OpenDKIM takes a KeyTable row when it starts.

@@ -27,8 +27,7 @@ const (
 )
 
 // elements are the keys of a list's rows; false means that a problem is noted.
-// fault is what OpenDKIM says at its start of a list that cannot be listed.
-func (r *reading) elements(s setting, fault string) ([]string, bool) {
+func (r *reading) elements(s setting) ([]string, bool) {
 	if !r.openable(s) {
 		return nil, false
 	}
@@ -37,11 +36,21 @@ func (r *reading) elements(s setting, fault string) ([]string, bool) {
 		r.refuse(s, r.shown(s)+": dkimf_db_open(): "+databaseReason(err), err.Error())
 		return nil, false
 	}
-	if !set.Walkable() {
-		r.atStart(ExitSoftware, s, fault, "a refile holds patterns; write the names behind file: or csl:")
-		return nil, false
+	if set.Walkable() {
+		return set.Values(), true
 	}
-	return set.Values(), true
+	const hint = "a refile holds patterns; write the names behind file: or csl:"
+	switch s.name {
+	case "ReplaceHeaders": // the one list that OpenDKIM asks for each name
+		return set.Values(), true
+	case "SenderHeaders":
+		r.errorAt(s.place, "illegal value", s.name+": "+hint)
+	case "SignHeaders":
+		r.atStart(ExitSoftware, s, badLibraryOptions, hint)
+	default:
+		r.atStart(ExitSoftware, s, badArray, hint)
+	}
+	return nil, false
 }
 
 // expand applies OpenDKIM's grammar. Without an element "*" the list replaces
@@ -49,7 +58,7 @@ func (r *reading) elements(s setting, fault string) ([]string, bool) {
 // "+name" is added, and each "-name" takes that very name out of standard; bare
 // names do nothing. ok is false where a problem is noted.
 func (r *reading) expand(s setting, standard []string, wildcards bool) (list []string, ok bool) {
-	elements, ok := r.elements(s, badLibraryOptions)
+	elements, ok := r.elements(s)
 	if !ok {
 		return nil, false
 	}
@@ -136,7 +145,7 @@ func (r *reading) senderHeaders(s setting) {
 // literalNames reads a list of whole names, without OpenDKIM's "+", "-" and "*".
 func literalNames(field func(c *config.Config) any) func(r *reading, s setting) {
 	return func(r *reading, s setting) {
-		elements, ok := r.elements(s, badArray)
+		elements, ok := r.elements(s)
 		if !ok {
 			return
 		}

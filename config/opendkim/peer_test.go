@@ -2,6 +2,7 @@ package opendkim
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/postseal/postseal/testdata/peers"
 )
@@ -35,7 +37,9 @@ type verdict struct {
 // judge runs OpenDKIM in the working directory.
 func judge(t *testing.T, program string, arguments ...string) verdict {
 	t.Helper()
-	cmd := exec.Command(program, arguments...)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // should it start in earnest
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, arguments...)
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
 	err := cmd.Run()
@@ -237,6 +241,63 @@ func peerFiles(t *testing.T) {
 	for name, text := range files {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// output is what OpenDKIM prints, or its exit code where that is not 0.
+func output(t *testing.T, program string, arguments ...string) string {
+	t.Helper()
+	out, err := exec.Command(program, arguments...).CombinedOutput()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		return fmt.Sprintf("exit %d", exit.ExitCode())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSuffix(string(out), "\n")
+}
+
+// What OpenDKIM finds only when it starts: it ends at once, with a line that does
+// not name the file.
+func TestStartLikeOpenDKIM(t *testing.T) {
+	opendkim := program(t)
+	t.Chdir(t.TempDir())
+	peerFiles(t)
+	const socket = "\nSocket local:milter.sock"
+	for _, conf := range []string{
+		"Syslog no",
+		"Socket foo:bar",
+		"Socket inet:nosuchservice",
+		"Socket inet:8891@",
+		"Socket inet:8891@::1",
+		"AutoRestart yes\nAutoRestartRate 5" + socket,
+		"AutoRestart yes\nAutoRestartRate 5/1x" + socket,
+		"AutoRestart yes\nAutoRestartRate 5/0" + socket,
+		"AutoRestart yes\nAutoRestartRate 5/1hh" + socket,
+		"AutoRestart yes\nAutoRestartRate 0x5/1h" + socket,
+		"AutoRestart yes\nAutoRestartRate 5 / 1h" + socket,
+		"Nameservers bogus" + socket,
+		"Nameservers 127.0.0.1:53" + socket,
+		"Nameservers 127.0.0.1 ::1" + socket,
+		"SignHeaders +X" + socket,
+		"SignHeaders From,+X" + socket,
+		"SignHeaders refile:table" + socket,
+		"OmitHeaders +X" + socket,
+		"OmitHeaders refile:table" + socket,
+		"OversignHeaders refile:table" + socket,
+		"MustBeSigned refile:table" + socket,
+	} {
+		if err := os.WriteFile("start.conf", []byte(conf+"\nBackground no\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		want := judge(t, opendkim, "-x", "start.conf")
+		exit, lines := ours("start.conf", Options{})
+		if exit != want.exit || !says(lines, want.text) {
+			t.Errorf("%q: OpenDKIM: %d %q; here: %d %q", conf, want.exit, want.text, exit, lines)
+		}
+		if exit, lines := ours("start.conf", Options{CheckOnly: true}); exit != 0 {
+			t.Errorf("%q: check only: %d %q", conf, exit, lines)
 		}
 	}
 }
