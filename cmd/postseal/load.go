@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/postseal/postseal/cmd/postseal/service"
 	"github.com/postseal/postseal/config"
 	"github.com/postseal/postseal/keys"
 	"github.com/postseal/postseal/milter"
@@ -39,58 +41,32 @@ type loaded struct {
 }
 
 // load reads a configuration and all that it names with the daemon's own code,
-// and where it can as the daemon does: where user_id (or --user beside it) says
-// whom root becomes, root reads the tables and that user the keys of key_table;
-// otherwise the daemon's user reads everything. The warnings are there also
-// beside an error.
+// and where it can as the daemon does. The warnings are there also beside an
+// error.
 func (s *source) load(cmd *cobra.Command, r dkim.Resolver) (*loaded, error) {
 	l := &loaded{form: formOf(s.path)}
-	who, err := namedUser(cmd, s.user)
+	signer, err := l.read(cmd, s)
 	if err != nil {
-		return l, err
-	}
-	if l.cfg, err = loadConfig(s.path); err != nil {
 		return l, err
 	}
 	n := new(notices)
 	log := slog.New(n)
 	const most = 10_000
 	env := milter.Environment{Keys: keys.NewCache(most, proof.Prove, log), Log: log, Resolver: r}
-	switch {
-	case os.Geteuid() != 0:
-		who = nil
-	case l.cfg.UserID != "":
-		if who == nil {
-			if who, err = lookUpUser(l.cfg.UserID); err != nil {
-				return l, exitError{exitConfig, errorIn{fmt.Errorf("user_id: %w", err), l.form}}
-			}
+	if signer != "" {
+		uid, err := service.FindUser(signer)
+		if err != nil {
+			return l, exitError{exitConfig, errorIn{fmt.Errorf("user_id: %w", err), l.form}}
 		}
-		env.Signer = &who.uid
-	default:
-		if who == nil {
-			who = daemonUser(cmd, l.cfg.RuntimeDirectory)
-		}
-		if who == nil || who.mine() {
-			break
-		}
-		l.user = who.name
-		if err := who.become(); err != nil {
-			return l, err
-		}
-		if l.cfg, err = loadConfig(s.path); err != nil {
-			return l, err
-		}
+		env.Signer = &uid
 	}
 	snapshot, err := milter.Load(l.cfg, env)
 	l.warn(n)
 	if err != nil {
 		return l, exitError{exitConfig, errorIn{err, l.form}}
 	}
-	if env.Signer != nil {
-		if !who.mine() {
-			l.user = who.name
-		}
-		if err := who.become(); err != nil {
+	if signer != "" {
+		if l.user, err = become(signer); err != nil {
 			return l, err
 		}
 		snapshot.ReadKeys()
@@ -98,6 +74,31 @@ func (s *source) load(cmd *cobra.Command, r dkim.Resolver) (*loaded, error) {
 	}
 	l.snapshot = snapshot
 	return l, nil
+}
+
+// read reads the configuration alone. Root becomes the daemon's user for it,
+// except where user_id names one (or --user another beside it): then, as when the
+// daemon starts, root reads the tables too, and keys of key_table are for signer.
+func (l *loaded) read(cmd *cobra.Command, s *source) (signer string, err error) {
+	if err := checkUser(cmd, s.user); err != nil {
+		return "", err
+	}
+	l.cfg, err = loadConfig(s.path)
+	switch {
+	case err != nil || os.Geteuid() != 0:
+		return "", err
+	case l.cfg.UserID != "":
+		return cmp.Or(s.user, l.cfg.UserID), nil
+	}
+	who := cmp.Or(s.user, daemonUser(cmd, l.cfg.RuntimeDirectory))
+	if who == "" {
+		return "", nil
+	}
+	if l.user, err = become(who); err != nil {
+		return "", err
+	}
+	l.cfg, err = loadConfig(s.path)
+	return "", err
 }
 
 // warn keeps what was noticed so far.

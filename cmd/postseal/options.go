@@ -36,10 +36,8 @@ func addConfig(cmd *cobra.Command, path *string) {
 func loadConfig(path string) (*config.Config, error) {
 	cfg, err := opendkim.LoadConfig(path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && path == configPath && exists(openDKIMPath):
-		err = fmt.Errorf("%w; OpenDKIM's file is there: -c %s reads it as it is, and \"postseal import %s\" makes a postseal.toml of it", err, openDKIMPath, openDKIMPath)
 	case errors.Is(err, fs.ErrNotExist):
-		err = fmt.Errorf("%w; make it (deploy/postseal.toml in postseal's source is an example), or name another file with -c", err)
+		err = fmt.Errorf("%w; %s", err, noConfig(path, exists))
 	case errors.Is(err, fs.ErrPermission):
 		err = fmt.Errorf("%w; run this as root or as the daemon's user", err)
 	}
@@ -47,6 +45,14 @@ func loadConfig(path string) (*config.Config, error) {
 		return nil, exitError{exitConfig, err}
 	}
 	return cfg, nil
+}
+
+// noConfig says what to do where there is no configuration at path.
+func noConfig(path string, exists func(path string) bool) string {
+	if path == configPath && exists(openDKIMPath) {
+		return fmt.Sprintf("OpenDKIM's is there: -c %s reads it as it is, and postseal import %s makes a postseal.toml of it", openDKIMPath, openDKIMPath)
+	}
+	return "make it (deploy/postseal.toml in postseal's source is an example), or name another file with -c"
 }
 
 func exists(path string) bool {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/postseal/postseal/cmd/postseal/service"
 	"github.com/postseal/postseal/keys"
 	"github.com/spf13/cobra"
 )
@@ -22,103 +23,53 @@ func addUser(cmd *cobra.Command, name *string) {
 	cmd.Flags().StringVar(name, "user", "", "for root: read and judge keys as this `user` (default: the daemon's)")
 }
 
-// identity is a user with what a process of theirs has.
-type identity struct {
-	name     string
-	uid, gid int
-	groups   []int
-}
-
-// lookUpUser finds who is meant by "user" or "user:group", each a name or a
-// number.
-func lookUpUser(id string) (*identity, error) {
-	name, groupName, hasGroup := strings.Cut(id, ":")
-	u, err := user.Lookup(name)
-	if err != nil {
-		if u, err = user.LookupId(name); err != nil {
-			return nil, fmt.Errorf("there is no such user: %q", name)
-		}
-	}
-	i := &identity{name: u.Username}
-	if i.uid, err = strconv.Atoi(u.Uid); err != nil {
-		return nil, err
-	}
-	if i.gid, err = strconv.Atoi(u.Gid); err != nil {
-		return nil, err
-	}
-	if hasGroup {
-		g, err := user.LookupGroup(groupName)
-		if err != nil {
-			if g, err = user.LookupGroupId(groupName); err != nil {
-				return nil, fmt.Errorf("there is no such group: %q", groupName)
-			}
-		}
-		if i.gid, err = strconv.Atoi(g.Gid); err != nil {
-			return nil, err
-		}
-	}
-	names, err := u.GroupIds()
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range names {
-		gid, err := strconv.Atoi(name)
-		if err != nil {
-			return nil, err
-		}
-		i.groups = append(i.groups, gid)
-	}
-	return i, nil
-}
-
-// mine reports whether the process runs as the user already.
-func (i *identity) mine() bool { return i.uid == os.Geteuid() }
-
-// become gives the process the groups and the identity of the user, for good.
-func (i *identity) become() error {
-	if i.mine() {
+// checkUser says what is wrong with --user; "" is nothing.
+func checkUser(cmd *cobra.Command, name string) error {
+	if name == "" {
 		return nil
 	}
-	if err := errors.Join(syscall.Setgroups(i.groups), syscall.Setgid(i.gid), syscall.Setuid(i.uid)); err != nil {
-		return exitError{exitFailed, fmt.Errorf("cannot become the user %s: %w", i.name, err)}
+	uid, err := service.FindUser(name)
+	switch {
+	case err != nil:
+		return usage(cmd, "--user %s: %w", name, err)
+	case os.Geteuid() != 0 && uid != os.Geteuid():
+		return usage(cmd, "--user %s: only root can become another user", name)
 	}
 	return nil
 }
 
-// namedUser is the user of --user, nil without it.
-func namedUser(cmd *cobra.Command, name string) (*identity, error) {
-	if name == "" {
-		return nil, nil
+// become gives the process the identity of "user" or "user:group" for good, and
+// returns the user's name; "" if the process was theirs already.
+func become(userID string) (name string, err error) {
+	was := os.Geteuid()
+	name, _, _ = strings.Cut(userID, ":")
+	if err := service.Become(userID); err != nil {
+		return "", exitError{exitFailed, fmt.Errorf("cannot become the user %s: %w", name, err)}
 	}
-	i, err := lookUpUser(name)
-	switch {
-	case err != nil:
-		return nil, usage(cmd, "--user %s: %w", name, err)
-	case os.Geteuid() != 0 && !i.mine():
-		return nil, usage(cmd, "--user %s: only root can become another user", name)
+	if os.Geteuid() == was {
+		return "", nil
 	}
-	return i, nil
+	return name, nil
 }
 
 // daemonUser is whom a daemon runs as whose configuration does not say so: the
 // owner of its control socket or, for the configuration in its usual place, the
-// packaged user; nil if neither is there.
-func daemonUser(cmd *cobra.Command, runtimeDirectory string) *identity {
+// packaged user; "" if neither is there.
+func daemonUser(cmd *cobra.Command, runtimeDirectory string) string {
 	if info, err := os.Stat(filepath.Join(runtimeDirectory, "control.sock")); err == nil {
 		if st, ok := info.Sys().(*syscall.Stat_t); ok {
-			if i, err := lookUpUser(strconv.Itoa(int(st.Uid))); err == nil {
-				return i
+			if u, err := user.LookupId(strconv.Itoa(int(st.Uid))); err == nil {
+				return u.Username
 			}
 		}
 	}
 	if cmd.Flags().Changed("config") {
-		return nil
+		return ""
 	}
-	i, err := lookUpUser(packagedUser)
-	if err != nil {
-		return nil
+	if _, err := user.Lookup(packagedUser); err != nil {
+		return ""
 	}
-	return i
+	return packagedUser
 }
 
 // whoAsked says, beside problems, as whom the keys were judged where that may

@@ -63,6 +63,16 @@ func FindUser(userID string) (uid int, err error) {
 	return a.uid, err
 }
 
+// Become gives this process the user and the groups of UserID for good, as the
+// start of a daemon does. The error is an *Error.
+func Become(userID string) error {
+	a, err := findAccount(userID)
+	if err != nil {
+		return err
+	}
+	return a.become()
+}
+
 func lookUpUser(name string) (*user.User, error) {
 	u, err := user.Lookup(name)
 	if err != nil {
