@@ -133,3 +133,25 @@ func TestNearest(t *testing.T) {
 		}
 	}
 }
+
+func TestOrigin(t *testing.T) {
+	c := Default()
+	c.Socket, c.Mode = nil, Mode{Sign: true} // its own program takes both
+	c.DNSTimeout, c.MinimumKeyBits, c.MaximumKeyBits = 0, 4096, 2048
+	c.KeyTable, c.SigningTable, c.Selector = dataset.Text("/k"), dataset.Text("/s"), "s"
+	c.SetOrigin(Origin{
+		File: "o.conf", Names: []string{"DNSTimeout", "Minimum-KeyBits", "Selector", "KeyTable"},
+		Places: map[string]string{"DNSTimeout": "more.conf:7", "Selector": "o.conf:2"},
+	})
+	c.Notices = Problems{{"o.conf:1", "X: no effect"}}
+	want := Problems{
+		{"o.conf", "Minimum-KeyBits: 4096 is more than maximum_key_bits, 2048"},
+		{"more.conf:7", "DNSTimeout: 0 leaves no time at all"},
+	}
+	if diff := cmp.Diff(want, c.Validate()); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(Problems{{"o.conf:1", "X: no effect"}, {"o.conf:2", "Selector: has no effect beside KeyTable; remove it"}}, c.Warnings()); diff != "" {
+		t.Error(diff)
+	}
+}
