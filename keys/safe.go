@@ -40,8 +40,10 @@ func (e *UnsafeError) Brief() string { return "key data is not secure: " + e.Rea
 // group that has other users.
 //
 // That is OpenDKIM's rule, less strict where nobody else can get to the key: a
-// folder that only its owner can enter ends the walk, and a group that is in no
-// file of accounts, such as fsGroup of a container, has no other users.
+// folder that only its owner can enter ends the walk, a group that is in no
+// file of accounts, such as fsGroup of a container, has no other users, and what
+// lies on a read-only mount is writable for nobody, whatever its mode: the folder
+// of a Kubernetes secret is open to all. Who may read still counts there.
 func CheckSafe(path string, uid int) error {
 	_, _, err := systemWalk(uid).check(path)
 	return err
@@ -53,10 +55,12 @@ type walk struct {
 	uid     int
 	resolve func(path string) (string, error)
 	stat    func(path string, st *unix.Stat_t) error
+	// readOnly reports whether path lies on a read-only mount.
+	readOnly func(path string) bool
 }
 
 func systemWalk(uid int) walk {
-	return walk{systemAccounts(), uid, realPath, stat}
+	return walk{systemAccounts(), uid, realPath, stat, readOnly}
 }
 
 // realPath is path from the root, without symbolic links.
@@ -105,22 +109,34 @@ func (w walk) check(path string) (dev, ino uint64, err error) {
 	return dev, ino, w.file(path, &file)
 }
 
+// rights is the mode of st as far as the mount lets it have effect.
+func (w walk) rights(path string, st *unix.Stat_t) uint32 {
+	const write = unix.S_IWUSR | unix.S_IWGRP | unix.S_IWOTH
+	mode, owner := uint32(st.Mode), int(st.Uid)
+	harmless := mode&(write&^unix.S_IWUSR) == 0 && (owner == 0 || owner == w.uid)
+	if !harmless && w.readOnly(path) {
+		mode &^= write
+	}
+	return mode
+}
+
 func (w walk) dir(path string, st *unix.Stat_t) error {
 	q := quote(path)
+	mode := w.rights(path, st)
 	switch owner := int(st.Uid); {
-	case st.Mode&unix.S_IWOTH != 0:
+	case mode&unix.S_IWOTH != 0:
 		fix := "chmod o-w " + q
 		if st.Mode&unix.S_ISVTX != 0 {
 			fix = "move the key out of " + path + ", into a folder such as /etc/dkimkeys"
 		}
 		return w.unsafe(path, st, path+" can be read or written by other users", fix)
-	case st.Mode&unix.S_IWGRP != 0:
+	case mode&unix.S_IWGRP != 0:
 		if err := w.groupOf(path, st, "chmod g-w "+q); err != nil {
 			return err
 		}
 		fallthrough
 	default:
-		if st.Mode&unix.S_IWUSR != 0 && owner != 0 && owner != w.uid {
+		if mode&unix.S_IWUSR != 0 && owner != 0 && owner != w.uid {
 			return w.unsafe(path, st, fmt.Sprintf("%s is writeable and owned by uid %d which is not the executing uid (%d) or the superuser", path, owner, w.uid),
 				"chown root "+q)
 		}
@@ -132,15 +148,19 @@ func (w walk) file(path string, st *unix.Stat_t) error {
 	// A mode of 0600 helps only if the owner is who reads it.
 	q := quote(path)
 	private, owner := "chmod 0600 "+q, int(st.Uid)
+	mode := w.rights(path, st)
 	if owner != w.uid {
 		private = "chown " + w.userName(w.uid) + " " + q + " && " + private
+	}
+	if w.readOnly(path) {
+		private = "set mode 0400 where the read-only mount comes from; for a secret of Kubernetes: defaultMode: 0400"
 	}
 	switch {
 	case owner != 0 && owner != w.uid:
 		return w.unsafe(path, st, fmt.Sprintf("%s is not owned by the executing uid (%d) or the superuser", path, w.uid), private)
-	case st.Mode&(unix.S_IROTH|unix.S_IWOTH) != 0:
+	case mode&(unix.S_IROTH|unix.S_IWOTH) != 0:
 		return w.unsafe(path, st, path+" can be read or written by other users", private)
-	case st.Mode&(unix.S_IRGRP|unix.S_IWGRP) != 0:
+	case mode&(unix.S_IRGRP|unix.S_IWGRP) != 0:
 		return w.groupOf(path, st, private)
 	}
 	return nil

@@ -23,7 +23,8 @@ const (
 	staff  = 50  // the primary group of alice
 )
 
-func fakeWalk(t *testing.T, files map[string]node) walk {
+// fakeWalk walks over files; below mount it is read-only, unless mount is empty.
+func fakeWalk(t *testing.T, files map[string]node, mount string) walk {
 	dir := t.TempDir()
 	passwd := write(t, dir+"/passwd", "root:x:0:0:root:/root:/bin/sh\nopendkim:x:112:121::/:\npostfix:x:113:114::/:\nalice:x:1000:50::/:\ntoor:x:0:0::/:\n")
 	groups := write(t, dir+"/group", "root:x:0:\nopendkim:x:120:opendkim,root,postfix\nalone:x:121:root,opendkim,toor\nstaff:x:50:\nempty:x:122:\n")
@@ -38,6 +39,7 @@ func fakeWalk(t *testing.T, files map[string]node) walk {
 			st.Mode, st.Uid, st.Gid = n.mode, n.uid, n.gid
 			return nil
 		},
+		readOnly: func(path string) bool { return mount != "" && strings.HasPrefix(path, mount) },
 	}
 }
 
@@ -78,7 +80,7 @@ func TestCheckSafe(t *testing.T) {
 		{"private folder of another owner", map[string]node{dir: {0o700, 1000, 0}, path: {0o600, daemon, 0}}, "owned by uid 1000", "chown root /etc/keys"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, _, err := fakeWalk(t, tt.files).check(path)
+			_, _, err := fakeWalk(t, tt.files, "").check(path)
 			if tt.reason == "" {
 				if err != nil {
 					t.Errorf("got %v, want safe", err)
@@ -96,8 +98,45 @@ func TestCheckSafe(t *testing.T) {
 	}
 }
 
+// On a read-only mount it does not count who could write.
+func TestCheckSafeReadOnly(t *testing.T) {
+	const dir, path = "/etc/keys", "/etc/keys/k"
+	secret := map[string]node{dir: {0o1777, 0, 0}, path: {0o400, 0, 0}}
+	for _, tt := range []struct {
+		name   string
+		mount  string
+		files  map[string]node
+		reason string
+	}{
+		{"a secret of Kubernetes", dir, secret, ""},
+		{"the same, writable", "", secret, "/etc/keys can be read or written by other users"},
+		{"the file alone", path, secret, "/etc/keys can be read or written by other users"},
+		{"folder of a group", dir, map[string]node{dir: {0o775, 0, group}, path: {0o600, daemon, 0}}, ""},
+		{"folder of another owner", dir, map[string]node{dir: {0o755, 1000, 0}, path: {0o600, daemon, 0}}, ""},
+		{"0602", dir, map[string]node{path: {0o602, daemon, 0}}, ""},
+		{"0620 with postfix in the group", dir, map[string]node{path: {0o620, 0, group}}, ""},
+		{"0640 with postfix in the group", dir, map[string]node{path: {0o640, 0, group}}, "which has multiple users"},
+		{"0604", dir, map[string]node{path: {0o604, daemon, 0}}, "/etc/keys/k can be read or written by other users"},
+		{"another owner of the file", dir, map[string]node{path: {0o600, 1000, 0}}, "/etc/keys/k is not owned by"},
+		{"an open folder above", dir, map[string]node{"/etc": {0o777, 0, 0}, path: {0o400, 0, 0}}, "/etc can be read or written by other users"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, _, err := fakeWalk(t, tt.files, tt.mount).check(path)
+			var unsafe *UnsafeError
+			switch {
+			case tt.reason == "" && err != nil:
+				t.Errorf("got %v, want safe", err)
+			case tt.reason != "" && (!errors.As(err, &unsafe) || !strings.Contains(unsafe.Reason, tt.reason)):
+				t.Errorf("got %v, want %q", err, tt.reason)
+			case unsafe != nil && unsafe.Path == path && !strings.Contains(unsafe.Fix, "defaultMode"):
+				t.Errorf("what cannot be changed there is to be changed: %q", unsafe.Fix)
+			}
+		})
+	}
+}
+
 func TestUnsafeErrorText(t *testing.T) {
-	_, _, err := fakeWalk(t, map[string]node{"/etc/my keys/k": {0o100644, daemon, staff}}).check("/etc/my keys/k")
+	_, _, err := fakeWalk(t, map[string]node{"/etc/my keys/k": {0o100644, daemon, staff}}, "").check("/etc/my keys/k")
 	const want = "key data is not secure: /etc/my keys/k can be read or written by other users " +
 		"(/etc/my keys/k has mode 0644, owner opendkim:staff); to mend it: chmod 0600 '/etc/my keys/k'"
 	if err == nil || err.Error() != want {
