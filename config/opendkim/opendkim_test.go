@@ -157,6 +157,25 @@ func TestRate(t *testing.T) {
 	}
 }
 
+func TestSocketForm(t *testing.T) {
+	r := newReading("", Options{})
+	r.config.BaseDirectory = "/base"
+	for value, want := range map[string]string{
+		"local:/run/s": "local:/run/s", "UNIX:/run/s": "local:/run/s", "/run/s": "local:/run/s", "run/s": "local:/base/run/s",
+		"local:s": "local:/base/s", "inet:8891@localhost": "inet:8891@localhost", "INET6:8891@[::1]": "inet6:8891@[::1]",
+		"inet:nosuch": "inet:nosuch", "x:/y": "x:/y", "local:": "local:", "inet:": "inet:",
+	} {
+		if got := r.socketForm(value); got != want {
+			t.Errorf("%s: %s, want %s", value, got, want)
+		}
+	}
+	if _, err := os.Stat("/etc/services"); err == nil {
+		if got := r.socketForm("inet:smtp@localhost"); got != "inet:25@localhost" {
+			t.Errorf("a service by name: %s", got)
+		}
+	}
+}
+
 func TestDefaultSocket(t *testing.T) {
 	for _, tt := range []struct{ name, text, want string }{
 		{"plain", "SOCKET=inet:8891@localhost\n", "inet:8891@localhost"},

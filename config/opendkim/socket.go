@@ -1,8 +1,8 @@
 package opendkim
 
 import (
-	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -52,10 +52,8 @@ func (r *reading) socketForm(value string) string {
 		return "local:" + r.absolute(rest)
 	case kind == "inet", kind == "inet6":
 		port, host, hasHost := strings.Cut(rest, "@")
-		if _, err := strconv.Atoi(port); err != nil && port != "" {
-			if number, err := net.LookupPort("tcp", port); err == nil {
-				port = strconv.Itoa(number)
-			}
+		if _, err := strconv.Atoi(port); err != nil {
+			port = servicePort(port)
 		}
 		if hasHost {
 			port += "@" + host
@@ -63,6 +61,28 @@ func (r *reading) socketForm(value string) string {
 		return kind + ":" + port
 	}
 	return value
+}
+
+// servicePort is the TCP port of a service that the system knows by name; a name
+// that it does not know stays as it is.
+func servicePort(name string) string {
+	const most = 1 << 20
+	data, err := dataset.ReadFile("/etc/services", most)
+	if err != nil {
+		return name
+	}
+	for line := range strings.Lines(string(data)) {
+		line, _, _ = strings.Cut(line, "#")
+		fields := strings.Fields(line) // NAME PORT/PROTOCOL ALIAS...
+		if len(fields) < 2 {
+			continue
+		}
+		port, isTCP := strings.CutSuffix(fields[1], "/tcp")
+		if isTCP && (fields[0] == name || slices.Contains(fields[2:], name)) {
+			return port
+		}
+	}
+	return name
 }
 
 // modeOf is the permission of a socket under a file creation mask.
