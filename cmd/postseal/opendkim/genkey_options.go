@@ -28,7 +28,8 @@ type setting struct {
 // longOptions reads a command line as Perl's Getopt::Long does with its
 // "bundling": letters behind one "-" are options each and their case counts;
 // names behind "--" may be cut short as long as one option remains, and their
-// case does not count. Operands may stand between; "--" ends the options.
+// case does not count. Operands may stand between; "--" ends the options. Unlike
+// there, "+" begins an operand.
 type longOptions struct {
 	settings []setting
 	// complain gets a line for each mistake. Reading goes on after it.

@@ -200,7 +200,7 @@ func (z *zone) options(c call) (out string, conf toolConf, verbose int, table da
 		c.say("%v", err)
 		return out, conf, verbose, table, exitUsage
 	}
-	if conf, exit = readConf(c, path, verbose); exit != exitOK {
+	if conf, exit = readConf(c, path, 0); exit != exitOK {
 		return out, conf, verbose, table, exit
 	}
 	switch {
@@ -342,7 +342,7 @@ func (z *zone) record(b *strings.Builder, e keys.Entry, value string) {
 		return
 	}
 	domain := zoneLabel(e.Domain)
-	if z.last != domain {
+	if !strings.EqualFold(z.last, domain) {
 		if z.last != "" {
 			b.WriteString("send\n") // one message of nsupdate is about one zone
 		}

@@ -103,11 +103,16 @@ const (
 	noSignature  = "No signature"
 	badSignature = "Bad signature"
 	noKey        = "Key retrieval failed"
+	revokedKey   = "Revoked key"
 	noVerdict    = "Unable to verify"
 )
 
 // sign prints the message with a signature above it.
 func (m *letter) sign() int {
+	if info, err := os.Stat(m.file); err == nil && info.IsDir() {
+		m.say("%s: read(): Is a directory", m.file)
+		return exitOSErr
+	}
 	key, err := keys.ReadPrivate(m.file)
 	switch {
 	case errors.Is(err, keys.ErrNoPrivateKey):
@@ -243,11 +248,9 @@ func (m *letter) judge(results []dkim.Result) int {
 	case is(dkim.ErrSyntax, dkim.ErrMissingTag, dkim.ErrVersion):
 		return m.fail("dkim_chunk", syntaxError, err)
 	case is(dkim.ErrKeyRevoked):
-		return m.fail("dkim_eom", "Revoked key", err)
-	case is(dkim.ErrKeyUnavailable):
+		return m.fail("dkim_eom", revokedKey, err)
+	case is(dkim.ErrKeyUnavailable, dkim.ErrNoKey):
 		return m.fail("dkim_eom", noKey, err)
-	case is(dkim.ErrNoKey):
-		return m.fail("dkim_eom", "No key", err)
 	case is(dkim.ErrBodyHash, dkim.ErrSignature):
 		return m.fail("dkim_eom", badSignature, err)
 	}
