@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/postseal/postseal/config"
+	"github.com/postseal/postseal/config/watch"
 	"github.com/postseal/postseal/keys"
 	"github.com/postseal/postseal/milter/dkim"
 	"github.com/postseal/postseal/milter/proof"
@@ -64,6 +65,9 @@ type Daemon struct {
 	started time.Time
 
 	reloading sync.Mutex // one reload at a time
+	files     *watch.Watcher
+	// What files watches: what the configuration names, and key files.
+	watched, watchedKeys []string
 
 	mu         sync.Mutex
 	lastReload Reloaded
@@ -80,13 +84,18 @@ type Reloaded struct {
 
 // NewDaemon loads the configuration and opens every socket. Its error joins
 // every problem.
-func NewDaemon(o DaemonOptions) (*Daemon, error) {
-	cfg, err := o.Load()
-	if err != nil {
+func NewDaemon(o DaemonOptions) (d *Daemon, err error) {
+	files := watch.New(o.Log)
+	d = &Daemon{o: o, keys: keys.NewCache(cachedKeys, proof.Prove, o.Log), files: files, started: time.Now()}
+	defer func() {
+		if err != nil {
+			files.Close()
+		}
+	}()
+	if d.cfg, err = d.loadConfig(); err != nil {
 		return nil, err
 	}
-	d := &Daemon{o: o, cfg: cfg, keys: keys.NewCache(cachedKeys, proof.Prove, o.Log), started: time.Now()}
-	s, err := Load(cfg, d.environment(nil))
+	s, err := Load(d.cfg, d.environment(nil))
 	if err != nil {
 		return nil, err
 	}
@@ -94,10 +103,12 @@ func NewDaemon(o DaemonOptions) (*Daemon, error) {
 		if err := o.Drop(); err != nil {
 			return nil, err
 		}
+		d.files.Narrow()
 	}
 	if o.Signer != nil {
 		s.ReadKeys()
 	}
+	d.watchKeys(s)
 	d.server = NewServer(s, ServerOptions{Log: o.Log, Hostname: o.Hostname})
 	if err := d.open(); err != nil {
 		d.closeSockets()
@@ -165,7 +176,7 @@ func (d *Daemon) Addrs() []net.Addr {
 
 // Run serves until ctx ends, then stops accepting, lets the messages in
 // progress end within drain_timeout and returns nil. Each value from reload
-// reloads the configuration.
+// reloads the configuration, and so does a changed file where watch_files is on.
 func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
 	defer d.closeSockets()
 	failed := make(chan error, len(d.sockets)+1)
@@ -184,6 +195,7 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
 
 	ctx, end := context.WithCancel(ctx)
 	defer end()
+	go d.files.Run(ctx)
 	go d.reloadOn(ctx, reload) // a reload may take long: a stop does not wait for it
 	var err error
 	select {
@@ -200,12 +212,15 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
 	return err
 }
 
-// reloadOn reloads for each value from signals, until ctx ends.
+// reloadOn reloads for each value from signals and for changed files, until ctx
+// ends.
 func (d *Daemon) reloadOn(ctx context.Context, signals <-chan os.Signal) {
 	for {
 		select {
 		case <-signals:
 			_, _ = d.reload() // it has logged its problems
+		case changed := <-d.files.Changes():
+			_, _ = d.reload(changed...)
 		case <-ctx.Done():
 			return
 		}
@@ -214,10 +229,14 @@ func (d *Daemon) reloadOn(ctx context.Context, signals <-chan os.Signal) {
 
 // reload reads the configuration anew and puts it in force for the messages to
 // come. On an error, which joins all problems, the old one stays. It also returns
-// what the status shows of it.
-func (d *Daemon) reload() (Reloaded, error) {
+// what the status shows of it. The log names the files whose change is the reason.
+func (d *Daemon) reload(changed ...string) (Reloaded, error) {
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
+	log := d.o.Log
+	if len(changed) > 0 {
+		log = log.With("changed_files", changed)
+	}
 	r := Reloaded{Time: time.Now()}
 	defer func() {
 		d.mu.Lock()
@@ -225,25 +244,26 @@ func (d *Daemon) reload() (Reloaded, error) {
 		d.mu.Unlock()
 	}()
 	old := d.server.Snapshot()
-	cfg, err := d.o.Load()
+	cfg, err := d.loadConfig()
 	var next *Snapshot
 	if err == nil {
 		next, err = Load(cfg, d.environment(old))
 	}
 	if err != nil {
 		r.Problems = strings.Split(err.Error(), "\n")
-		d.o.Log.Error("reload failed; the old configuration stays in force", "problems", r.Problems)
+		log.Error("reload failed; the old configuration stays in force", "problems", r.Problems)
 		return r, err
 	}
 	if d.o.Signer != nil {
 		next.ReadKeys()
 	}
 	d.server.Use(next)
+	d.watchKeys(next)
 	if d.o.Level != nil {
 		d.o.Level.Set(cfg.LogLevel)
 	}
 	r.Notes = needRestart(d.cfg, cfg)
-	d.o.Log.Info("configuration reloaded", "keys", len(next.Keys()))
+	log.Info("configuration reloaded", "keys", len(next.Keys()))
 	for _, n := range r.Notes {
 		d.o.Log.Warn("setting changed; it takes a restart", "setting", n)
 	}

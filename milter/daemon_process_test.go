@@ -52,6 +52,7 @@ runtime_directory = "%[1]s/run"
 key_table = ["k=example.com:s1:%[3]s"]
 signing_table = "refile:signing.table"
 require_safe_keys = false
+watch_files = false
 %[4]s
 [[listener]]
 socket = "unix:%[1]s/sign"

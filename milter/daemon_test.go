@@ -85,10 +85,10 @@ func startDaemon(t testing.TB) *runningDaemon {
 	return d
 }
 
-// settings writes postseal.toml with further lines.
+// settings writes postseal.toml with further lines. Reloads are the test's.
 func (d *runningDaemon) settings(t testing.TB, lines string) {
 	d.write(t, "postseal.toml", fmt.Sprintf("socket = %q\nruntime_directory = %q\nkey_table = \"file:key.table\"\n"+
-		"signing_table = \"refile:signing.table\"\nrequire_safe_keys = false\n%s\n", "local:"+filepath.Join(d.dir, "s"), filepath.Join(d.dir, "run"), lines))
+		"signing_table = \"refile:signing.table\"\nrequire_safe_keys = false\nwatch_files = false\n%s\n", "local:"+filepath.Join(d.dir, "s"), filepath.Join(d.dir, "run"), lines))
 }
 
 func (d *runningDaemon) connect(t testing.TB) *mta {
