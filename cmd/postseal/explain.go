@@ -53,7 +53,7 @@ the daemon's user does, as check-config.
 
 With --json: {decision, reasons: [{code, args}], words: [text], keys: [{name, row,
 domain, selector, auid, algorithm, bits, error}]}; decision is sign, verify, pass (left
-alone), bad_from or refuse.`,
+alone), bad_from, malformed or refuse.`,
 		Example: `  postseal explain user@example.com
   postseal explain user@example.com --client 192.0.2.7
   postseal explain user@example.com --client 192.0.2.7 --login user@example.com
@@ -69,7 +69,8 @@ alone), bad_from or refuse.`,
 			if _, err := mailbox.Parse(args[0]); err != nil {
 				return usage(cmd, "%q is no address: %w; give one such as user@example.com", args[0], err)
 			}
-			f.Fields = []dkim.Field{{Name: "From", Value: " " + args[0]}}
+			// Date is there for required_headers.
+			f.Fields = []dkim.Field{{Name: "From", Value: " " + args[0]}, {Name: "Date", Value: " Mon, 2 Nov 2026 10:00:00 +0000"}}
 			if cmd.Flags().Changed("mail-from") {
 				f.MailFrom = mailFrom
 			}
