@@ -30,7 +30,7 @@ var toolKeys = sync.OnceValues(func() (map[string]crypto.Signer, error) {
 })
 
 // writeToolKeys writes the keys as NAME.private into dir.
-func writeToolKeys(t *testing.T, dir string) {
+func writeToolKeys(t *testing.T, dir string) map[string]crypto.Signer {
 	t.Helper()
 	all, err := toolKeys()
 	if err != nil {
@@ -41,6 +41,7 @@ func writeToolKeys(t *testing.T, dir string) {
 			t.Fatal(err)
 		}
 	}
+	return all
 }
 
 // writeFiles writes texts, with @DIR@ for the folder itself.
@@ -133,6 +134,12 @@ func (z *signedZone) ServeDNS(w dns.ResponseWriter, asked *dns.Msg) {
 	_ = w.WriteMsg(m)
 }
 
+// keyData is p= of a key's record.
+func keyData(key crypto.Signer) string {
+	_, data, _ := strings.Cut(keys.RecordText(key.Public()), "p=")
+	return "p=" + data
+}
+
 // toolRecords are the records that the tests look at, by selector.
 func toolRecords(t *testing.T) map[string][]string {
 	t.Helper()
@@ -140,10 +147,7 @@ func toolRecords(t *testing.T) map[string][]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := func(name string) string {
-		_, data, _ := strings.Cut(keys.RecordText(all[name].Public()), "p=")
-		return "p=" + data
-	}
+	p := func(name string) string { return keyData(all[name]) }
 	good := "v=DKIM1; k=rsa; " + p("rsa")
 	return map[string][]string{
 		"default":  {good},
@@ -178,7 +182,7 @@ func toolRecords(t *testing.T) map[string][]string {
 func prepareTestkey(z *signedZone) func(t *testing.T, dir string) {
 	return func(t *testing.T, dir string) {
 		t.Helper()
-		writeToolKeys(t, dir)
+		all := writeToolKeys(t, dir)
 		conf := "Nameservers " + strings.ReplaceAll(z.addr, ":", "@") + "\n"
 		der := base64.StdEncoding.EncodeToString([]byte("no key"))
 		writeFiles(t, dir, map[string]string{
@@ -212,6 +216,9 @@ func prepareTestkey(z *signedZone) func(t *testing.T, dir string) {
 			"inline.conf": conf + "KeyTable @DIR@/inline\n",
 			"inline":      "k1 example.com:default:" + der + "\n",
 			"junk":        "no key\n",
+			"keys.conf":   conf + "TestPublicKeys @DIR@/records\n",
+			"data.conf":   conf + "TestDNSData file:@DIR@/records\n",
+			"records":     "file._domainkey.example.com v=DKIM1; k=rsa; " + keyData(all["rsa"]) + "\n",
 		})
 		if err := os.Chmod(filepath.Join(dir, "other.private"), 0o640); err != nil {
 			t.Fatal(err)
@@ -257,6 +264,8 @@ func TestTestkeyAsOpenDKIM(t *testing.T) {
 		{name: "configuration: unknown name", args: "-x @DIR@/bad.conf", why: "ours says what is wrong with the line", ours: outcomeOf{Exit: 78, Err: "opendkim-testkey: @DIR@/bad.conf: configuration error at line 3: unrecognized parameter"}},
 		{name: "configuration: value", args: "-x @DIR@/value.conf", why: "ours says what is wrong with the line", ours: outcomeOf{Exit: 78, Err: "opendkim-testkey: @DIR@/value.conf: configuration error at line 2: illegal value"}},
 		{name: "configuration: absent", args: "-x @DIR@/absent.conf", why: "ours says why", ours: outcomeOf{Exit: 78, Err: "opendkim-testkey: @DIR@/absent.conf: configuration error at line 0"}},
+		{name: "configuration: TestPublicKeys", args: "-d example.com -s file -x @DIR@/keys.conf", why: "Debian's asks DNS all the same"},
+		{name: "configuration: TestDNSData", args: "-d example.com -s file -x @DIR@/data.conf", why: "Debian's asks DNS all the same"},
 		{name: "table", args: "-x @DIR@/table.conf", why: "that keys failed would not show in the exit status", ours: outcomeOf{Exit: 0, Err: "opendkim-testkey: 3 of 4 keys failed; the exit status is 0 nevertheless"}},
 		{name: "table, good", args: "-x @DIR@/good.conf"},
 		{name: "table, flags", args: "-x @DIR@/good.conf -d example.com"},
