@@ -58,7 +58,7 @@ func layWatching(t *testing.T, program, lines string) *watching {
 	w.put("signing.table", rowCom)
 	w.put("hosts", "127.0.0.1\n")
 	w.put("headers", "From\nSubject\n")
-	w.put("rules", "a\tb\n")
+	w.put("rules", "no such text\tanother\n")
 	w.settings(lines)
 	return w
 }
