@@ -1,6 +1,7 @@
 package dkim
 
 import (
+	"bytes"
 	"encoding/base64"
 	"strings"
 )
@@ -40,18 +41,28 @@ func (w *folder) word(s string) {
 	w.add(s)
 }
 
-// list writes a tag whose value is a list, with colons between that it folds after.
+// list writes a tag whose value is a list, with colons between that it folds
+// after. A list that fits on one line stands on one.
 func (w *folder) list(name string, items []string) {
+	text := make([]string, len(items))
+	size := len(" ")
 	for i, item := range items {
-		end := ":"
-		if i == len(items)-1 {
-			end = ";"
-		}
+		text[i] = item + ":"
 		if i == 0 {
-			w.tag(name + "=" + item + end)
-		} else {
-			w.word(item + end)
+			text[i] = name + "=" + text[i]
 		}
+		if i == len(items)-1 {
+			text[i] = strings.TrimSuffix(text[i], ":") + ";"
+		}
+		size += len(text[i])
+	}
+	if size > w.room {
+		w.fold()
+	} else {
+		w.add(" ")
+	}
+	for _, word := range text {
+		w.word(word)
 	}
 }
 
@@ -73,7 +84,11 @@ func (w *folder) base64(p []byte) {
 	}
 }
 
+// fold begins a new line, unless one has just begun.
 func (w *folder) fold() {
+	if bytes.HasSuffix(w.buf, []byte("\r\n\t")) {
+		return
+	}
 	w.buf = append(w.buf, "\r\n\t"...)
 	w.room = maxLine - 1
 }

@@ -196,3 +196,17 @@ func FuzzEscape(f *testing.F) {
 		}
 	})
 }
+
+// Files for OpenDKIM hold records of other kinds too, which nobody asks for.
+func TestParseRecordsLeavesOddNamesOut(t *testing.T) {
+	r, err := ParseRecords(strings.NewReader("AB==._atps.example.net v=ATPS1\ns1._domainkey.example.com p=x\nBücher.example x\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if txt, _, err := r.LookupTXT(t.Context(), "s1._domainkey.example.com"); err != nil || len(txt) != 1 {
+		t.Errorf("%q, %v", txt, err)
+	}
+	if len(r.txt) != 1 {
+		t.Errorf("%d names", len(r.txt))
+	}
+}
