@@ -154,7 +154,7 @@ func (c call) daemonOptions() (_ *daemonOptions, exit int) {
 				return nil, exitUsage
 			}
 		case 'T':
-			if n, err := strconv.ParseUint(value, 10, 31); err != nil || n == 0 {
+			if _, err := strconv.ParseUint(value, 10, 31); err != nil {
 				c.complain("invalid value for -T")
 				return nil, exitUsage
 			}

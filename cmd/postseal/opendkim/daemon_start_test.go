@@ -40,6 +40,7 @@ var failingStarts = []failingStart{
 	{name: "a canonicalization", args: []string{"-f", "-c", "x"}},
 	{name: "an algorithm", args: []string{"-f", "-S", "x"}},
 	{name: "a timeout", args: []string{"-f", "-T", "x"}},
+	{name: "no timeout, checked", args: []string{"-n", "-T", "0"}},
 	{name: "a minimum", args: []string{"-f", "-L", "x"}},
 	{name: "a time", args: []string{"-f", "-F", "x"}},
 	{name: "a domain without a key", args: []string{"-f", "-d", "example.com"}},
@@ -87,7 +88,6 @@ var failingStarts = []failingStart{
 // What keeps the program from starting ends with OpenDKIM's exit code and words,
 // and so does what it prints instead of starting. Ours may add to a line.
 func TestStartsAsOpenDKIM(t *testing.T) {
-	asRoot(t) // the user is looked up after the socket's folder is, or not at all
 	t.Parallel()
 	theirs, ours := debianProgram(t), daemonProgram(t)
 	for _, tt := range failingStarts {

@@ -218,7 +218,7 @@ func (o *Options) changeRoot(cfg *config.Config) error {
 	if cfg.UserID == "" {
 		o.say("use of ChangeRootDirectory without Userid not advised")
 	}
-	time.Now().Zone() // reads the time zone's file, which may be out of reach then
+	_, _ = time.Now().Zone() // reads the time zone's file, which may be out of reach then
 	if err := os.Chdir(dir); err != nil {
 		return &Error{ExitOSErr, fmt.Errorf("%s: chdir(): %s", dir, reason(err))}
 	}
