@@ -74,8 +74,9 @@ type Config struct {
 	// CheckSigningTable refuses tables with a row that cannot be used; false
 	// disables that row alone, and its mail is deferred. Default true.
 	CheckSigningTable bool `toml:"check_signing_table"`
-	// WatchFiles reloads by itself when the configuration, a table or a list
-	// changes. Default true.
+	// WatchFiles reloads by itself when the configuration, a table, a list or one
+	// of at most 100 key files changes; with ChangeRootDirectory it does nothing.
+	// A new key is used by the next message in any case. Default true.
 	WatchFiles bool `toml:"watch_files"`
 	// BaseDirectory is where relative paths start, in this file and in the
 	// tables. Default: the folder of the configuration file.
