@@ -25,7 +25,7 @@ func canonicalName(name string) (canonical string, ok bool) {
 			}
 			label = 0
 			continue
-		case isNameOctet(c):
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
 			label++
 		default:
 			return "", false
@@ -35,9 +35,4 @@ func canonicalName(name string) (canonical string, ok bool) {
 		}
 	}
 	return strings.ToLower(name), label > 0
-}
-
-// isNameOctet reports whether the names of hosts and keys are made of c.
-func isNameOctet(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_'
 }

@@ -99,9 +99,8 @@ func (r *Records) Answer(name string) Answer {
 // A value that begins with a quotation mark is read as the strings of a zone
 // file (RFC 1035 §5.1) and joined; any other is taken as it stands to the end of
 // the line. Lines that begin with "#" and empty lines do not count. A name may
-// stand on several lines: it then has several records. One with characters that
-// no name of a host or a key has is never asked for and left out. The error
-// names the line.
+// stand on several lines: it then has several records. One with "=", as ATPS
+// has (RFC 6541 §4.4), is never asked for and left out. The error names the line.
 func ParseRecords(r io.Reader) (*Records, error) {
 	limited := &io.LimitedReader{R: r, N: MaxRecordsFile + 1}
 	scanner := bufio.NewScanner(limited)
@@ -125,7 +124,7 @@ func ParseRecords(r io.Reader) (*Records, error) {
 				return nil, fmt.Errorf("line %d: %w", line, err)
 			}
 		}
-		if strings.ContainsFunc(name, func(c rune) bool { return c != '.' && (c > '~' || !isNameOctet(byte(c))) }) {
+		if strings.Contains(name, "=") {
 			continue
 		}
 		if err := records.Add(name, value); err != nil {
