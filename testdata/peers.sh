@@ -19,6 +19,7 @@ packages=(
   unbound                     # a validating resolver
   swaks                       # SMTP client
   util-linux mount iproute2   # unshare, mount and ip, for tests in namespaces
+  systemd                     # runs Debian's own opendkim.service
 )
 services=(postfix opendkim opendmarc unbound)
 
