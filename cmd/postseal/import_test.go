@@ -287,13 +287,14 @@ type outcome struct {
 	Verdict    milter.Verdict
 	Reasons    []milter.Reason
 	Sender     string
+	BodyLength bool
 	Signatures []string // or why a key cannot sign
 }
 
 func outcomeOf(t *testing.T, s *milter.Snapshot, c *config.Config, f milter.Facts) outcome {
 	t.Helper()
 	d := s.Decide(f)
-	o := outcome{Verdict: d.Verdict, Reasons: d.Reasons, Sender: d.Sender.String()}
+	o := outcome{Verdict: d.Verdict, Reasons: d.Reasons, Sender: d.Sender.String(), BodyLength: d.BodyLength}
 	options, err := milter.SignOptions(c)
 	if err != nil {
 		t.Fatal(err)
@@ -309,11 +310,40 @@ func outcomeOf(t *testing.T, s *milter.Snapshot, c *config.Config, f milter.Fact
 			continue
 		}
 		request := signRequest{name: r.KeyName, domain: r.Domain, selector: r.Selector, auid: r.AUID, key: key}
-		made, err := signAll(f.Fields, strings.NewReader("Hello\r\n\r\nworld \r\n\r\n"), []signRequest{request}, options)
+		made, err := signAll(d.Fields, strings.NewReader("Hello\r\n\r\nworld \r\n\r\n"), []signRequest{request}, options)
 		if err != nil {
 			t.Fatal(err)
 		}
 		o.Signatures = append(o.Signatures, made[0].Key+" "+made[0].Field)
 	}
 	return o
+}
+
+// Whatever opendkim.conf can be read becomes a postseal.toml that means the same.
+func FuzzImport(f *testing.F) {
+	for _, s := range importSetups {
+		f.Add("Socket inet:8891@localhost\n" + s.conf)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		path := filepath.Join(t.TempDir(), "opendkim.conf")
+		writeText(t, path, text)
+		file, err := opendkim.Load(path, opendkim.Options{CheckOnly: true})
+		if err != nil || len(file.Config.Socket) == 0 {
+			return
+		}
+		i := imported{File: path}
+		if err := i.read(); err != nil {
+			if strings.Contains(err.Error(), "no UTF-8") || strings.Contains(err.Error(), "is a postseal.toml already") {
+				return
+			}
+			t.Fatal(err)
+		}
+		ours, err := config.Parse([]byte(i.TOML), "")
+		if err != nil {
+			t.Fatalf("%v in:\n%s", err, i.TOML)
+		}
+		if diff := diffConfigs(file.Config, ours); diff != "" {
+			t.Errorf("(-opendkim.conf +postseal.toml)\n%s\n%s", diff, i.TOML)
+		}
+	})
 }

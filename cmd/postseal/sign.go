@@ -126,7 +126,7 @@ func (f *signFlags) run(cmd *cobra.Command, args []string) error {
 	if direct {
 		requests, err = f.request()
 	} else {
-		requests, err = configured(snapshot, names, fields)
+		requests, fields, err = configured(snapshot, names, fields)
 	}
 	if err != nil {
 		return err

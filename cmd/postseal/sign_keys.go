@@ -35,11 +35,12 @@ func readKey(path string) (crypto.Signer, error) {
 }
 
 // configured is what the daemon would sign if the author sent the message from
-// here, logged in under the author's address.
-func configured(s *milter.Snapshot, names form, fields []dkim.Field) ([]signRequest, error) {
+// here, logged in under the author's address: with which keys, and the header as
+// replace_rules leave it.
+func configured(s *milter.Snapshot, names form, fields []dkim.Field) ([]signRequest, []dkim.Field, error) {
 	from, err := milter.Author(fields)
 	if err != nil {
-		return nil, exitError{exitFailed, err}
+		return nil, nil, exitError{exitFailed, err}
 	}
 	macros := map[string]string{"auth_type": "PLAIN", "auth_authen": from.String()}
 	d := s.Decide(milter.Facts{
@@ -47,15 +48,15 @@ func configured(s *milter.Snapshot, names form, fields []dkim.Field) ([]signRequ
 		Macro: func(name string) (string, bool) { v, ok := macros[name]; return v, ok },
 	})
 	if d.Verdict != milter.Sign {
-		return nil, exitError{exitFailed, fmt.Errorf("the daemon would not sign this message: %s", names.words(milter.Words(d.Reasons)))}
+		return nil, nil, exitError{exitFailed, fmt.Errorf("the daemon would not sign this message: %s", names.words(milter.Words(d.Reasons)))}
 	}
 	var requests []signRequest
 	for _, r := range d.Requests {
 		key, err := r.Signer()
 		if err != nil {
-			return nil, exitError{exitFailed, errorIn{err, names}}
+			return nil, nil, exitError{exitFailed, errorIn{err, names}}
 		}
 		requests = append(requests, signRequest{name: r.KeyName, domain: r.Domain, selector: r.Selector, auid: r.AUID, key: key})
 	}
-	return requests, nil
+	return requests, d.Fields, nil
 }
