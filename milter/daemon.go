@@ -34,7 +34,7 @@ type DaemonOptions struct {
 	Resolver dkim.Resolver
 	// Hostname names us in Authentication-Results where nothing else does.
 	Hostname string
-	// Version is shown by status.
+	// Version is shown by status and by software_header.
 	Version string
 	// Drop, if not nil, gives up what only the start needs, such as root, once
 	// the tables are read and before keys are and a socket is opened. Signer is
@@ -109,7 +109,7 @@ func NewDaemon(o DaemonOptions) (d *Daemon, err error) {
 		s.ReadKeys()
 	}
 	d.watchKeys(s)
-	d.server = NewServer(s, ServerOptions{Log: o.Log, Hostname: o.Hostname})
+	d.server = NewServer(s, ServerOptions{Log: o.Log, Hostname: o.Hostname, Version: o.Version})
 	if err := d.open(); err != nil {
 		d.closeSockets()
 		return nil, err

@@ -1,7 +1,9 @@
 package milter
 
 import (
+	"errors"
 	"net/netip"
+	"slices"
 
 	"github.com/postseal/postseal/config"
 	"github.com/postseal/postseal/keys"
@@ -19,8 +21,8 @@ type Facts struct {
 	Macro func(name string) (value string, ok bool)
 	// MailFrom is the envelope sender, "" for a bounce.
 	MailFrom string
-	// Recipients are the envelope recipients, as far as dont_sign_mail_to may
-	// name them.
+	// Recipients are the envelope recipients, as far as dont_sign_mail_to or
+	// body_length_db may name them.
 	Recipients []string
 	// Fields is the header.
 	Fields []dkim.Field
@@ -50,6 +52,10 @@ const (
 	// BadFrom: its author is not certain; it is neither signed nor verified,
 	// gets dkim=permerror, and on_bad_from applies.
 	BadFrom Verdict = "bad_from"
+	// Malformed: it breaks the header field counts of RFC 5322 §3.6. With
+	// required_headers it is rejected; with strict_headers it is neither signed
+	// nor verified and gets dkim=permerror.
+	Malformed Verdict = "malformed"
 	// Refuse: it should be signed and cannot be; on_internal_error applies.
 	Refuse Verdict = "refuse"
 )
@@ -59,12 +65,19 @@ type Decision struct {
 	Verdict Verdict
 	// Requests are the signatures to make, for Sign.
 	Requests []keys.Request
+	// Fields is the header that they are made of: what replace_rules make of it.
+	Fields []dkim.Field
+	// BodyLength says that they get l=, because body_length_db has a recipient.
+	BodyLength bool
 	// Reasons led here, in order.
 	Reasons []Reason
 	// Sender is the address that the tables were asked for, as far as it is known.
 	Sender mailbox.Address
 	// Author is the mailbox of From, the first of several.
 	Author mailbox.Address
+	// Ignored are names of header fields that no signature can hold because of a
+	// ";", the first few.
+	Ignored []string
 	// Internal says that the client is one of internal_hosts.
 	Internal bool
 	// Warn says that an administrator should see this: mail of ours that goes
@@ -72,7 +85,8 @@ type Decision struct {
 	// to carry a valid signature (it was forwarded).
 	Warn bool
 
-	authors []mailbox.Address // every mailbox of From
+	authors  []mailbox.Address // every mailbox of From
+	failures []error           // of rows and keys that cannot sign
 }
 
 func (d *Decision) because(c Code, args ...string) {
@@ -82,8 +96,14 @@ func (d *Decision) because(c Code, args ...string) {
 // Decide says whether a message is signed, verified or left alone, and why. It
 // asks nobody and opens nothing: facts and the snapshot in, a decision out.
 func (s *Snapshot) Decide(f Facts) Decision {
-	var d Decision
-	problem := d.readAuthor(f.Fields, s.senderHeaders)
+	d := s.decide(f)
+	s.checkFields(f, &d)
+	return d
+}
+
+func (s *Snapshot) decide(f Facts) Decision {
+	d := Decision{Ignored: unsignable(f.Fields)}
+	problem := s.readSender(f, &d)
 	if problem == nil && s.exemptDomains.has(d.Sender.Domain) {
 		d.because(ReasonExemptDomain, d.Sender.Domain)
 		d.Verdict = Pass
@@ -172,7 +192,12 @@ func (s *Snapshot) request(f Facts, d *Decision) (done bool) {
 	requests, err := s.keys.Select(sender)
 	switch {
 	case err != nil:
-		d.because(ReasonRowError, d.Sender.String(), err.Error())
+		code := ReasonRowError
+		if errors.Is(err, keys.ErrUnknownKey) {
+			code = ReasonUnknownKey
+		}
+		d.because(code, d.Sender.String(), err.Error())
+		d.failures = append(d.failures, err)
 		d.Verdict, d.Warn = Refuse, true
 		if !f.Mode.Sign {
 			d.Verdict, d.Warn = Pass, false
@@ -194,7 +219,7 @@ func (s *Snapshot) request(f Facts, d *Decision) (done bool) {
 		d.Verdict = Pass
 		return true
 	}
-	for _, rcpt := range f.Recipients {
+	for _, rcpt := range slices.Backward(f.Recipients) {
 		if s.dontSignMailTo.has(rcpt) {
 			d.because(ReasonRecipient, rcpt)
 			d.Verdict = Pass
@@ -207,6 +232,13 @@ func (s *Snapshot) request(f Facts, d *Decision) (done bool) {
 			d.because(ReasonAuthorMismatch, author.String(), login, f.MailFrom)
 			d.Warn = true
 			return false
+		}
+	}
+	for _, rcpt := range slices.Backward(f.Recipients) {
+		if s.bodyLength.has(rcpt) {
+			d.because(ReasonBodyLength, rcpt)
+			d.BodyLength = true
+			break
 		}
 	}
 	d.Verdict, d.Requests = Sign, requests

@@ -48,9 +48,11 @@ func authors(fields []dkim.Field) (found []mailbox.Address, local bool, why *Rea
 	return found, local, nil
 }
 
-// readAuthor finds Author and Sender, or the reason why there is no certain one.
-func (d *Decision) readAuthor(fields []dkim.Field, senderHeaders []string) *Reason {
-	found, local, why := authors(fields)
+// readSender finds Author and Sender, or the reason why there is no certain one.
+// The author is whom From names as it came. The sender is whom the header names
+// once replace_rules have been applied, unless sender_macro is set.
+func (s *Snapshot) readSender(f Facts, d *Decision) *Reason {
+	found, local, why := authors(f.Fields)
 	if why != nil {
 		return why
 	}
@@ -58,12 +60,30 @@ func (d *Decision) readAuthor(fields []dkim.Field, senderHeaders []string) *Reas
 	if local {
 		d.because(ReasonLocalAuthor, d.Author.String())
 	}
-	for _, name := range senderHeaders {
-		i := slices.IndexFunc(fields, func(f dkim.Field) bool { return f.Is(name) })
+	d.Fields = f.Fields
+	if s.replaceRules != nil {
+		d.Fields = s.replace(f.Fields, d)
+		if found, _, why = authors(d.Fields); why != nil {
+			return why
+		}
+		d.Sender = found[0]
+	}
+	if value, _ := f.Macro(s.senderMacro); s.senderMacro != "" && value != "" {
+		senders, _, err := addresses(value)
+		if err != nil {
+			r := because(ReasonMacroUnread, s.senderMacro, clip(value), err.Error())
+			return &r
+		}
+		d.Sender = senders[0]
+		d.because(ReasonSenderMacro, s.senderMacro, d.Sender.String())
+		return nil
+	}
+	for _, name := range s.senderHeaders {
+		i := slices.IndexFunc(d.Fields, func(f dkim.Field) bool { return f.Is(name) })
 		if i < 0 {
 			continue
 		}
-		if senders, _, err := addresses(fields[i].Value); err == nil {
+		if senders, _, err := addresses(d.Fields[i].Value); err == nil {
 			d.Sender = senders[0]
 			return nil
 		}

@@ -18,7 +18,7 @@ type message struct {
 	session    *session
 	snapshot   *Snapshot
 	mailFrom   string
-	recipients []string
+	recipients recipients
 	fields     []dkim.Field
 	size       int     // bytes of the header so far
 	excess     *Reason // the limit that the header exceeds
@@ -83,7 +83,7 @@ func (m *message) endOfHeader() reply {
 		return m.exceeded(mode)
 	}
 	m.decision = m.snapshot.Decide(Facts{
-		Host: s.host, Addr: s.addr, Macro: s.macros.Get, MailFrom: m.mailFrom, Recipients: m.recipients,
+		Host: s.host, Addr: s.addr, Macro: s.macros.Get, MailFrom: m.mailFrom, Recipients: m.recipients.list(),
 		Fields: m.fields, Mode: mode,
 	})
 	switch m.decision.Verdict {
@@ -101,6 +101,8 @@ func (m *message) endOfHeader() reply {
 			m.outcome.unverifiable(why)
 		}
 		return m.dispose(disposition{m.snapshot.cfg.OnBadFrom, "7.0", why.String()})
+	case Malformed:
+		return m.malformed(mode.Verify)
 	case Refuse:
 		return m.dispose(disposition{m.snapshot.cfg.OnInternalError, "7.0", "DKIM signing is not possible for now"})
 	}
@@ -216,6 +218,9 @@ func (m *message) conclude() (reply, error) {
 		if err := w.InsertHeader(0, f.Name, f.Value); err != nil {
 			return reply{}, err
 		}
+	}
+	if err := m.addSoftware(); err != nil {
+		return reply{}, err
 	}
 	if err := m.redirect(); err != nil {
 		return reply{}, err

@@ -17,6 +17,7 @@ import (
 
 	gomilter "github.com/emersion/go-milter"
 
+	"github.com/postseal/postseal/config/opendkim"
 	"github.com/postseal/postseal/milter/dkim"
 	"github.com/postseal/postseal/milter/resolver"
 	"github.com/postseal/postseal/testdata/peers"
@@ -25,14 +26,15 @@ import (
 // setup is one configuration that OpenDKIM and we run with.
 type setup struct {
 	name string
-	// conf is lines of opendkim.conf; ours are the same names in snake case.
-	// "@DIR@" is a folder with the private key "key", which "@INLINE@" is as
+	// conf is lines of opendkim.conf, which both read. "@DIR@" is a folder with the private key "key", which "@INLINE@" is as
 	// text, and with copies of it as example.com.private and
 	// example.org.private.
 	conf string
 	// signing and keys are the files signing.table and key.table there.
 	signing, keys string
-	mails         []mail
+	// files are further ones there.
+	files map[string]string
+	mails []mail
 	// differ says what we do instead of OpenDKIM.
 	differ []difference
 }
@@ -63,7 +65,7 @@ func TestDecisionAsOpenDKIM(t *testing.T) {
 			}
 			conf := strings.Split(strings.TrimSpace(fill.Replace(s.conf)), "\n")
 			theirs := peers.StartOpenDKIM(t, nil, conf...)
-			ours := loadText(t, asTOML(conf), resolver.NewRecords(nil))
+			ours := fromConf(t, conf)
 			listed := slices.Clone(s.differ)
 			for _, m := range s.mails {
 				want := openDKIMOutcome(t, theirs, m.Mail)
@@ -102,15 +104,37 @@ func writeSharedKey(t *testing.T, dir string) string {
 	return base64.StdEncoding.EncodeToString(der)
 }
 
+// fromConf loads lines of an opendkim.conf, beside those that every peer gets.
+func fromConf(t *testing.T, conf []string) *Snapshot {
+	t.Helper()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "opendkim.conf")
+	lines := append([]string{"Socket local:" + filepath.Join(dir, "socket"), "RequireSafeKeys no", "MaximumHeaders 0"}, conf...)
+	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := opendkim.Load(path, opendkim.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Load(f.Config, testEnvironment(resolver.NewRecords(nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // asTOML writes lines of opendkim.conf as postseal.toml.
 func asTOML(conf []string) string {
 	var b strings.Builder
 	for _, line := range append([]string{"RequireSafeKeys no"}, conf...) {
 		name, value, _ := strings.Cut(line, " ")
-		switch value = strings.TrimSpace(value); value {
-		case "yes", "no":
+		value = strings.TrimSpace(value)
+		_, err := strconv.Atoi(value)
+		switch {
+		case value == "yes" || value == "no":
 			value = strconv.FormatBool(value == "yes")
-		default:
+		case err != nil:
 			value = strconv.Quote(value)
 		}
 		b.WriteString(snakeCase(name) + " = " + value + "\n")
@@ -118,10 +142,12 @@ func asTOML(conf []string) string {
 	return b.String()
 }
 
-var wordStart = regexp.MustCompile(`([a-z])([A-Z])`)
+var wordStart = regexp.MustCompile(`([a-z])([A-Z])|([A-Z]+)([A-Z][a-z])`)
 
+// snakeCase makes "On-BadSignature" on_bad_signature and "RemoveARAll" remove_ar_all.
 func snakeCase(name string) string {
-	return strings.ToLower(wordStart.ReplaceAllString(name, "${1}_${2}"))
+	name = strings.ReplaceAll(name, "-", "")
+	return strings.ToLower(wordStart.ReplaceAllString(name, "${1}${3}_${2}${4}"))
 }
 
 // The outcomes that are no list of signatures.

@@ -20,6 +20,9 @@ const (
 	ReasonBadFrom         Code = "bad_from"
 	ReasonLocalAuthor     Code = "from_part_without_domain"
 	ReasonSenderUnread    Code = "sender_unreadable"
+	ReasonSenderMacro     Code = "sender_macro"
+	ReasonMacroUnread     Code = "sender_macro_unreadable"
+	ReasonReplaceEndless  Code = "replacement_without_end"
 	ReasonExemptDomain    Code = "exempt_domain"
 	ReasonMTAMatch        Code = "mta_match"
 	ReasonNoMTAMatch      Code = "no_mta_match"
@@ -32,12 +35,16 @@ const (
 	ReasonRow             Code = "table_match"
 	ReasonNoRow           Code = "no_table_match"
 	ReasonRowError        Code = "table_error"
+	ReasonUnknownKey      Code = "unknown_key"
 	ReasonIdentityDropped Code = "identity_dropped"
 	ReasonKeyUnusable     Code = "key_unusable"
 	ReasonStranger        Code = "stranger_uses_our_domain"
 	ReasonModeNoSign      Code = "mode_without_s"
 	ReasonModeNoVerify    Code = "mode_without_v"
 	ReasonRecipient       Code = "recipient_not_signed_for"
+	ReasonBodyLength      Code = "recipient_gets_body_length"
+	ReasonRequiredFields  Code = "required_fields"
+	ReasonStrictFields    Code = "strict_fields"
 	ReasonAuthorMismatch  Code = "author_mismatch"
 	ReasonAlreadySigned   Code = "already_signed"
 	ReasonSignError       Code = "signature_error"
@@ -55,6 +62,9 @@ var reasonWords = map[Code]string{
 	ReasonBadFrom:         "the From field %s cannot be read: %s",
 	ReasonLocalAuthor:     "the From field has a name without a domain beside %s",
 	ReasonSenderUnread:    "the field %s does not name a sender",
+	ReasonSenderMacro:     "macro %s names the sender %s",
+	ReasonMacroUnread:     "macro %s names no sender: %s: %s",
+	ReasonReplaceEndless:  "replace_rules leave the field %s as it came: %s",
 	ReasonExemptDomain:    "domain %s is in exempt_domains",
 	ReasonMTAMatch:        "daemon_name %s is in mta",
 	ReasonNoMTAMatch:      "daemon_name %s is not in mta",
@@ -66,6 +76,7 @@ var reasonWords = map[Code]string{
 	ReasonNotAuthentic:    "the client is not authenticated",
 	ReasonRow:             "signing table row %s names key %s",
 	ReasonNoRow:           "no signing table row matches %s",
+	ReasonUnknownKey:      "the tables cannot sign for %s: %s",
 	ReasonRowError:        "the tables cannot sign for %s: %s",
 	ReasonIdentityDropped: "i= is left out: %s",
 	ReasonKeyUnusable:     "key %s cannot sign: %s",
@@ -73,6 +84,9 @@ var reasonWords = map[Code]string{
 	ReasonModeNoSign:      "mode does not sign here",
 	ReasonModeNoVerify:    "mode does not verify here",
 	ReasonRecipient:       "recipient %s is in dont_sign_mail_to",
+	ReasonBodyLength:      "recipient %s is in body_length_db",
+	ReasonRequiredFields:  "required_headers: %s",
+	ReasonStrictFields:    "strict_headers: %s",
 	ReasonAuthorMismatch:  "author %s is neither the login %s nor the envelope sender %s, as author_must_match asks",
 	ReasonAlreadySigned:   "a valid signature of ours is there (d=%s, s=%s)",
 	ReasonSignError:       "the signature cannot be made (d=%s, s=%s): %s",

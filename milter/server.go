@@ -20,6 +20,7 @@ import (
 type Server struct {
 	log      *slog.Logger
 	hostname string
+	version  string
 	now      func() time.Time
 	limits   wire.Limits
 	most     int // connections at once
@@ -42,6 +43,8 @@ type ServerOptions struct {
 	Log *slog.Logger
 	// Hostname names us in Authentication-Results where nothing else does.
 	Hostname string
+	// Version names us in software_header.
+	Version string
 	// Now is the clock of signatures; nil is time.Now.
 	Now func() time.Time
 }
@@ -53,7 +56,7 @@ func NewServer(s *Snapshot, o ServerOptions) *Server {
 		o.Now = time.Now
 	}
 	srv := &Server{
-		log: o.Log, hostname: o.Hostname, now: o.Now,
+		log: o.Log, hostname: o.Hostname, version: o.Version, now: o.Now,
 		limits: wire.Limits{
 			MaxFrame: wire.MaxFrame,
 			Idle:     s.cfg.IdleTimeout.Std(), Frame: s.cfg.FrameTimeout.Std(), Write: s.cfg.FrameTimeout.Std(),

@@ -195,16 +195,14 @@ func (s *session) inMessage(cmd wire.Command, p []byte) error {
 	return s.finish(cmd, goOn()) // EOH for the second time
 }
 
-// recipient takes note of a recipient. Only what dont_sign_mail_to names
-// matters, and one such is enough: a message may have any number.
+// recipient takes note of a recipient. Only what a list names matters: a message
+// may have any number.
 func (s *session) recipient(p []byte) error {
 	e, err := wire.ParseEnvelope(p)
 	if err != nil {
 		return err
 	}
-	if m := s.msg; len(m.recipients) == 0 && m.snapshot.dontSignMailTo.has(e.Address) {
-		m.recipients = append(m.recipients, e.Address)
-	}
+	s.msg.recipients.note(s.msg.snapshot, e.Address)
 	s.msg.noteRecipient(e.Address)
 	return s.wire.Reply(wire.CmdRcpt, wire.Continue())
 }

@@ -3,6 +3,7 @@ package milter
 import (
 	"context"
 	"errors"
+	"math"
 
 	"github.com/postseal/postseal/config"
 	"github.com/postseal/postseal/keys"
@@ -27,6 +28,7 @@ func (m *message) beginSigning() reply {
 		key, err := r.Signer()
 		if err != nil {
 			m.decision.because(ReasonKeyUnusable, r.KeyName, brief(err))
+			m.decision.failures = append(m.decision.failures, err)
 			m.decision.Warn = true
 			m.outcome.disposition = disposition{s.cfg.OnInternalError, "7.0", "DKIM signing is not possible for now"}
 			if a := s.cfg.OnInternalError; a != config.Accept && a != config.Quarantine {
@@ -35,11 +37,14 @@ func (m *message) beginSigning() reply {
 			continue
 		}
 		o := s.signing
+		if m.decision.BodyLength && o.BodyLimit < 0 {
+			o.BodyLimit = math.MaxInt64
+		}
 		o.Domain, o.Selector, o.AUID, o.Key, o.Time = r.Domain, r.Selector, r.AUID, key, now
 		if ttl := s.cfg.SignatureTTL.Std(); ttl > 0 {
 			o.Expiration = now.Add(ttl)
 		}
-		sig, err := dkim.NewSigner(m.fields, m.body, o)
+		sig, err := dkim.NewSigner(m.decision.Fields, m.body, o)
 		if err != nil {
 			return m.signatureError(r, err)
 		}
@@ -100,6 +105,25 @@ func (m *message) sign() (reply, error) {
 		m.outcome.signedWith = append(m.outcome.signedWith, sg.request)
 	}
 	return m.conclude()
+}
+
+// addSoftware puts a field on top that names us, the host and the queue id, of
+// mail that is signed or verified: software_header.
+func (m *message) addSoftware() error {
+	handled := m.decision.Verdict == Verify || len(m.outcome.signatures) > 0
+	if !m.snapshot.cfg.SoftwareHeader || !handled {
+		return nil
+	}
+	server := m.session.server
+	host, ok := m.session.macros.Get("j")
+	if !ok {
+		host = server.hostname
+	}
+	id := m.queueID()
+	if id == "" {
+		id = "(unknown-jobid)"
+	}
+	return m.session.wire.InsertHeader(0, "DKIM-Filter", " postseal "+server.version+" "+host+" "+id)
 }
 
 // keyName is where a key is published (RFC 6376 §3.6.2.1).

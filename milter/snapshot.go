@@ -14,6 +14,7 @@ import (
 	"github.com/postseal/postseal/milter/dkim"
 	"github.com/postseal/postseal/milter/hosts"
 	"github.com/postseal/postseal/milter/resolver"
+	"github.com/postseal/postseal/milter/rewrite"
 	"github.com/postseal/postseal/milter/wire"
 )
 
@@ -36,6 +37,10 @@ type Snapshot struct {
 	mta            nameSet
 	exemptDomains  nameSet
 	dontSignMailTo nameSet
+	bodyLength     mailboxSet
+	senderMacro    string         // its name without braces, "" for none
+	replaceRules   *rewrite.Rules // nil for none
+	replaceHeaders nameSet
 	removeARFrom   []string
 	macroList      []macroRule
 
@@ -121,9 +126,15 @@ func Load(cfg *config.Config, env Environment) (*Snapshot, error) {
 		{"mta", cfg.MTA, true, &s.mta},
 		{"exempt_domains", cfg.ExemptDomains, false, &s.exemptDomains},
 		{"dont_sign_mail_to", cfg.DontSignMailTo, false, &s.dontSignMailTo},
+		{"body_length_db", cfg.BodyLengthDB, false, &s.bodyLength.nameSet},
+		{"replace_headers", cfg.ReplaceHeaders, false, &s.replaceHeaders},
 	} {
 		l.set.Set, err = open(cfg, l.spec, l.exact)
 		fail(l.name, err)
+	}
+	s.senderMacro = strings.Trim(cfg.SenderMacro, "{}")
+	if s.replaceRules, err = replaceRules(cfg, env.Log); err != nil {
+		problems = append(problems, err)
 	}
 	s.removeARFrom, err = openList(cfg, cfg.RemoveARFrom)
 	fail("remove_ar_from", err)
@@ -136,7 +147,7 @@ func Load(cfg *config.Config, env Environment) (*Snapshot, error) {
 	s.keys, err = keys.Load(keys.Options{
 		KeyTable: cfg.KeyTable, SigningTable: cfg.SigningTable,
 		Domain: cfg.Domain, Selector: cfg.Selector, KeyFile: cfg.KeyFile,
-		SubDomains: cfg.SubDomains, MultipleSignatures: cfg.MultipleSignatures,
+		SubDomains: cfg.SubDomains, MultipleSignatures: cfg.MultipleSignatures, SkipBadRows: !cfg.CheckSigningTable,
 		RequireSafeKeys: cfg.RequireSafeKeys, Base: cfg.BaseDirectory,
 		MinBits: cfg.MinimumKeyBits, MaxBits: cfg.MaximumKeyBits, UID: env.uid(), Later: env.Signer != nil,
 	}, env.Keys)
@@ -275,6 +286,29 @@ func macroRules(cfg *config.Config) ([]macroRule, error) {
 	return rules, nil
 }
 
+// maxReplaceRules bounds the file of replace_rules, in bytes.
+const maxReplaceRules = 1 << 20
+
+// replaceRules reads the file of replace_rules; unset, there are none.
+func replaceRules(cfg *config.Config, log *slog.Logger) (*rewrite.Rules, error) {
+	if cfg.ReplaceRules == "" {
+		return nil, nil
+	}
+	path := cfg.Path(cfg.ReplaceRules)
+	data, err := dataset.ReadFile(path, maxReplaceRules)
+	if err != nil {
+		return nil, fmt.Errorf("replace_rules: %w", err)
+	}
+	rules, err := rewrite.Parse(string(data))
+	if err != nil {
+		return nil, fmt.Errorf("replace_rules: %s: %w", path, err)
+	}
+	for _, note := range rules.Notes() {
+		log.Warn("replace_rules", "file", path, "note", note)
+	}
+	return rules, nil
+}
+
 // wants is what the daemon asks the MTA for under this configuration.
 func (s *Snapshot) wants() wire.Want {
 	w := wire.Want{
@@ -301,6 +335,9 @@ func (s *Snapshot) wants() wire.Want {
 		if !slices.Contains(macros, m.name) {
 			macros = append(macros, m.name)
 		}
+	}
+	if s.senderMacro != "" && !slices.Contains(macros, s.senderMacro) {
+		macros = append(macros, s.senderMacro)
 	}
 	w.Macros = map[wire.Command][]string{wire.CmdEOH: macros}
 	return w
