@@ -102,11 +102,15 @@ type Config struct {
 	// OversignHeaders. Default From.
 	SenderHeaders dataset.Spec `toml:"sender_headers"`
 	// SenderMacro is a macro whose value, where it is set, is the sender in
-	// place of SenderHeaders; the name with or without braces. Default: none.
+	// place of SenderHeaders; the name with or without braces. Mail under a value
+	// that is no address is treated as with a From that cannot be read. Default:
+	// none.
 	SenderMacro string `toml:"sender_macro"`
 	// ReplaceRules is a file of lines "pattern<TAB>text": what a later MTA will
-	// make of header fields. They are signed as if it had. The pattern is a POSIX
-	// basic regular expression. Default: none.
+	// make of header fields. They are signed, and SenderHeaders read, as if it
+	// had; the message stays as it is, and is verified so. The pattern is a POSIX
+	// basic regular expression; the text stands for itself. The last rule comes
+	// first, and each is applied until it matches no more. Default: none.
 	ReplaceRules string `toml:"replace_rules"`
 	// ReplaceHeaders are the fields that ReplaceRules apply to; the same grammar
 	// as OversignHeaders. Default: all.
@@ -118,8 +122,8 @@ type Config struct {
 	// body. Anyone can then append to the mail. Default: -1, no l=.
 	MaximumSignedBytes int64 `toml:"maximum_signed_bytes"`
 	// BodyLengthDB lists recipients; mail to one of them is signed with l=.
-	// Anyone can then append to it. The entries are those of a SigningTable:
-	// user@domain, domain, .domain, *.
+	// Anyone can then append to it. The entries are user@domain, *@domain,
+	// user@.domain and *@.domain for what is below a domain, user@* and *.
 	BodyLengthDB dataset.Spec `toml:"body_length_db"`
 	// FixCRLF signs and verifies the body as if each CR or LF that stands alone
 	// were a CRLF. Default false.
@@ -134,8 +138,8 @@ type Config struct {
 	// SignOnce adds no second signature where the mail already carries a valid
 	// one of ours with the same domain and selector. Default false.
 	SignOnce bool `toml:"sign_once"`
-	// SoftwareHeader adds a DKIM-Filter field to mail that is signed or
-	// verified. Default false.
+	// SoftwareHeader puts a field "DKIM-Filter: postseal VERSION HOST QUEUE-ID" on
+	// top of mail that is signed or verified. Default false.
 	SoftwareHeader bool `toml:"software_header"`
 
 	// Whose mail is signed.
@@ -160,10 +164,12 @@ type Config struct {
 	// not signed.
 	DontSignMailTo dataset.Spec `toml:"dont_sign_mail_to"`
 	// RequiredHeaders rejects mail that would be signed or verified and breaks the
-	// header field counts of RFC 5322 §3.6. Default false.
-	RequiredHeaders bool `toml:"required_headers"`
-	// StrictHeaders neither signs nor verifies such mail: it gets dkim=permerror.
+	// header field counts of RFC 5322 §3.6: one From and Date, at most one
+	// Reply-To, To, Cc, Bcc, Message-ID, In-Reply-To, References and Subject.
 	// Default false.
+	RequiredHeaders bool `toml:"required_headers"`
+	// StrictHeaders neither signs nor verifies such mail, or mail with two Sender
+	// fields: it gets dkim=permerror. Default false.
 	StrictHeaders bool `toml:"strict_headers"`
 	// IgnoreMalformedMail leaves mail that can be neither signed nor verified
 	// alone: no dkim=permerror, and OnBadFrom does not apply. Default false.

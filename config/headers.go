@@ -62,6 +62,12 @@ func (c *Config) MustBeSignedNames() ([]string, error) {
 	return c.headerNames("must_be_signed", c.MustBeSigned, nil, false)
 }
 
+// ReplaceHeaderNames does so for ReplaceHeaders; all says that it is not set.
+func (c *Config) ReplaceHeaderNames() (names []string, all bool, err error) {
+	names, err = c.headerNames("replace_headers", c.ReplaceHeaders, nil, false)
+	return names, !c.ReplaceHeaders.IsSet(), err
+}
+
 func (c *Config) headerNames(key string, spec dataset.Spec, defaults []string, wildcards bool) ([]string, error) {
 	if !spec.IsSet() {
 		return defaults, nil

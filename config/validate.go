@@ -146,6 +146,16 @@ func (k *checker) warn() {
 	if c.MaximumSignedBytes >= 0 {
 		k.add("maximum_signed_bytes", "anyone can append to mail that is signed with l=; -1 signs the whole body")
 	}
+	if given(c.BodyLengthDB) {
+		k.add("body_length_db", "anyone can append to mail that is signed with l=")
+	}
+	notPrinted := func(r rune) bool { return r <= ' ' || r > '~' }
+	if name := strings.Trim(c.SenderMacro, "{}"); c.SenderMacro != "" && (name == "" || strings.ContainsFunc(name, notPrinted)) {
+		k.add("sender_macro", fmt.Sprintf("%q is no name of a macro, so no MTA sets it; write one such as {mail_addr}", c.SenderMacro))
+	}
+	if given(c.ReplaceHeaders) && c.ReplaceRules == "" {
+		k.add("replace_headers", "has no effect without replace_rules")
+	}
 	for _, socket := range c.Socket {
 		if _, address, err := ParseSocket(socket); err == nil && strings.HasPrefix(address, ":") {
 			k.add("socket", fmt.Sprintf("%q listens on all interfaces, and whoever connects can have mail signed; add @localhost unless a firewall stands before it", socket))

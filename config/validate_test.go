@@ -97,6 +97,9 @@ func TestWarnings(t *testing.T) {
 		{"default", "", ""},
 		{"short patience", "idle_timeout = 60", "1: idle_timeout: 1m0s is less than 5m0s"},
 		{"l=", "maximum_signed_bytes = 100", "1: maximum_signed_bytes: anyone can append"},
+		{"l= for some", "body_length_db = \"a@b.example\"", "1: body_length_db: anyone can append"},
+		{"no macro", "sender_macro = \"a, b\"", `1: sender_macro: "a, b" is no name of a macro`},
+		{"fields without rules", "replace_headers = \"From\"", "1: replace_headers: has no effect without replace_rules"},
 		{"all interfaces", "socket = \"inet:8891\"", `1: socket: "inet:8891" listens on all interfaces`},
 		{"tables and a key", "key_table = \"a\"\nsigning_table = \"b\"\n\nkey_file = \"c\"", "4: key_file: has no effect beside key_table"},
 	}

@@ -29,7 +29,7 @@ func (s *Snapshot) replace(fields []dkim.Field, d *Decision) []dkim.Field {
 	told := false
 	for i, f := range fields {
 		replaced[i] = f
-		if s.replaceHeaders.set() && !s.replaceHeaders.has(strings.TrimRight(f.Name, " \t")) {
+		if !s.replaceAll && !slices.ContainsFunc(s.replaceHeaders, f.Is) {
 			continue
 		}
 		value, err := s.replaceRules.Apply(f.Value)

@@ -25,7 +25,7 @@ var manyFields = withHeaders(strings.Join([]string{
 	"DKIM-Signature: v=1; a=rsa-sha256; d=x.test; s=nx; h=from; bh=AAAA; b=AAAA", "Authentication-Results: x; dkim=pass",
 }, "|"))
 
-var plain = withHeaders("From: u@example.com|Subject: x")
+var simpleMail = withHeaders("From: u@example.com|Subject: x")
 
 // counted breaks what RFC 5322 §3.6 has of numbers, or does not.
 var counted = withHeaders(
@@ -77,22 +77,22 @@ const noReplacement = "Diagnostics yes\nReplaceRules @DIR@/rules\n" // shows in 
 
 var wireSetups = slices.Concat(
 	[]setup{
-		table("signature", "", plain),
-		table("relaxed header", "Canonicalization relaxed\n", plain),
-		table("relaxed body", "Canonicalization simple/relaxed\n", plain),
-		table("capitals", "Canonicalization RELAXED/Relaxed\n", plain),
-		table("every tag", "Canonicalization simple/relaxed\nSignatureTTL 3600\nRequestReports yes\nDiagnostics yes\nMaximumSignedBytes 5\nOversignHeaders From\n", plain),
-		{name: "every tag with i=", conf: refile + "SignatureTTL 3600\nRequestReports yes\n", signing: "* k:@example.com\n", keys: oneKey, mails: plain},
-		table("no time to live", "SignatureTTL 0\n", plain),
-		table("l=", "MaximumSignedBytes 3\n", plain),
-		table("l= beyond the body", "MaximumSignedBytes 300\n", plain),
-		table("two signatures", "MultipleSignatures yes\nSoftwareHeader yes\n", plain),
-		{name: "two rows", conf: refile + "MultipleSignatures yes\nSoftwareHeader yes\n", signing: "*@example.com k1\n* k2\n", keys: manyKeys, mails: plain},
+		table("signature", "", simpleMail),
+		table("relaxed header", "Canonicalization relaxed\n", simpleMail),
+		table("relaxed body", "Canonicalization simple/relaxed\n", simpleMail),
+		table("capitals", "Canonicalization RELAXED/Relaxed\n", simpleMail),
+		table("every tag", "Canonicalization simple/relaxed\nSignatureTTL 3600\nRequestReports yes\nDiagnostics yes\nMaximumSignedBytes 5\nOversignHeaders From\n", simpleMail),
+		{name: "every tag with i=", conf: refile + "SignatureTTL 3600\nRequestReports yes\n", signing: "* k:@example.com\n", keys: oneKey, mails: simpleMail},
+		table("no time to live", "SignatureTTL 0\n", simpleMail),
+		table("l=", "MaximumSignedBytes 3\n", simpleMail),
+		table("l= beyond the body", "MaximumSignedBytes 300\n", simpleMail),
+		table("two signatures", "MultipleSignatures yes\nSoftwareHeader yes\n", simpleMail),
+		{name: "two rows", conf: refile + "MultipleSignatures yes\nSoftwareHeader yes\n", signing: "*@example.com k1\n* k2\n", keys: manyKeys, mails: simpleMail},
 	},
 	headerSetups,
 	[]setup{
 		table("SenderMacro", "SenderMacro {sender}\n", senderMacro(macroValues...), macroDiffers),
-		table("SenderMacro and the header", "SenderMacro {sender}\n", under("u@example.com", slices.Concat(plain, headers)), macroAndHeader),
+		table("SenderMacro and the header", "SenderMacro {sender}\n", under("u@example.com", slices.Concat(simpleMail, headers)), macroAndHeader),
 		table("SenderMacro and SenderHeaders", "SenderMacro {sender}\nSenderHeaders Sender,From\nExemptDomains exempt.test\n", under("u@example.com",
 			withHeaders("From: u@x.test|Sender: a@exempt.test"))),
 		table("SenderMacro and ExemptDomains", "SenderMacro {sender}\nExemptDomains exempt.test\n", senderMacro("u@exempt.test", "u@example.com")),
@@ -109,11 +109,11 @@ var wireSetups = slices.Concat(
 		table("StrictHeaders, RequiredHeaders", "StrictHeaders yes\nRequiredHeaders yes\n", counted),
 		table("StrictHeaders, IgnoreMalformedMail", "StrictHeaders yes\nIgnoreMalformedMail yes\n", counted),
 
-		table("SoftwareHeader", "SoftwareHeader yes\n", slices.Concat(plain, outside(plain), headers), withFilter),
+		table("SoftwareHeader", "SoftwareHeader yes\n", slices.Concat(simpleMail, outside(simpleMail), headers), withFilter),
 		table("SoftwareHeader, AlwaysAddARHeader", "SoftwareHeader yes\nStrictHeaders yes\n", counted),
-		table("SoftwareHeader, mail left alone", "SoftwareHeader yes\nDontSignMailTo to@example.net\n", plain),
-		table("SoftwareHeader, mode s", "SoftwareHeader yes\nMode s\n", slices.Concat(plain, outside(plain))),
-		table("X-Header", "X-Header yes\n", plain),
+		table("SoftwareHeader, mail left alone", "SoftwareHeader yes\nDontSignMailTo to@example.net\n", simpleMail),
+		table("SoftwareHeader, mode s", "SoftwareHeader yes\nMode s\n", slices.Concat(simpleMail, outside(simpleMail))),
+		table("X-Header", "X-Header yes\n", simpleMail),
 
 		table("names with a semicolon", "SignHeaders *,+x-a\n", withHeaders("From: u@example.com|X;A: y|Subject: x", "From;: u@example.com", "From: u@example.com|From;: v@x.test", "From: u@example.com|X A: y")),
 		table("DontSignMailTo, mode v", "DontSignMailTo a@x.test\nMode v\n", to("a@x.test", "b@x.test")),

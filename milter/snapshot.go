@@ -40,7 +40,8 @@ type Snapshot struct {
 	bodyLength     mailboxSet
 	senderMacro    string         // its name without braces, "" for none
 	replaceRules   *rewrite.Rules // nil for none
-	replaceHeaders nameSet
+	replaceHeaders []string       // what they apply to, unless replaceAll
+	replaceAll     bool
 	removeARFrom   []string
 	macroList      []macroRule
 
@@ -127,13 +128,15 @@ func Load(cfg *config.Config, env Environment) (*Snapshot, error) {
 		{"exempt_domains", cfg.ExemptDomains, false, &s.exemptDomains},
 		{"dont_sign_mail_to", cfg.DontSignMailTo, false, &s.dontSignMailTo},
 		{"body_length_db", cfg.BodyLengthDB, false, &s.bodyLength.nameSet},
-		{"replace_headers", cfg.ReplaceHeaders, false, &s.replaceHeaders},
 	} {
 		l.set.Set, err = open(cfg, l.spec, l.exact)
 		fail(l.name, err)
 	}
 	s.senderMacro = strings.Trim(cfg.SenderMacro, "{}")
 	if s.replaceRules, err = replaceRules(cfg, env.Log); err != nil {
+		problems = append(problems, err)
+	}
+	if s.replaceHeaders, s.replaceAll, err = cfg.ReplaceHeaderNames(); err != nil {
 		problems = append(problems, err)
 	}
 	s.removeARFrom, err = openList(cfg, cfg.RemoveARFrom)
