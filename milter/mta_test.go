@@ -209,7 +209,11 @@ func (m *mta) connect(host, addr string) byte {
 		family = "6"
 	}
 	m.macros(wire.CmdConnect, "j", "mx.example.org", "{daemon_name}", "smtpd")
-	code, _ := m.step(wire.CmdConnect, host+"\x00"+family+"\x00\x19"+addr+"\x00", wire.StepNRConnect)
+	payload := host + "\x00" + family + "\x00\x19" + addr + "\x00"
+	if addr == "" { // local submission
+		payload = host + "\x00U"
+	}
+	code, _ := m.step(wire.CmdConnect, payload, wire.StepNRConnect)
 	return code
 }
 
@@ -229,7 +233,7 @@ type ended struct {
 	code     byte   // the last reply
 	text     string // of 'y'
 	at       wire.Command
-	changes  []string // "i0 Name:value", "m2 Name:", "q reason"
+	changes  []string // "i0 Name:value", "m2 Name:", "h Name:value", "+rcpt", "-rcpt", "q reason"
 	progress int
 	skipped  bool
 }
@@ -303,6 +307,11 @@ func (m *mta) deliver(l letter) ended {
 		case 'i', 'm':
 			name, value, _ := strings.Cut(string(p[4:]), "\x00")
 			e.changes = append(e.changes, fmt.Sprintf("%c%d %s:%s", code, binary.BigEndian.Uint32(p), name, strings.TrimSuffix(value, "\x00")))
+		case '+', '-':
+			e.changes = append(e.changes, fmt.Sprintf("%c%s", code, strings.TrimSuffix(string(p), "\x00")))
+		case 'h':
+			name, value, _ := strings.Cut(string(p), "\x00")
+			e.changes = append(e.changes, fmt.Sprintf("h %s:%s", name, strings.TrimSuffix(value, "\x00")))
 		case 'q':
 			e.changes = append(e.changes, "q "+strings.TrimSuffix(string(p), "\x00"))
 		default:

@@ -23,7 +23,7 @@ type outcome struct {
 	signedWith  []keys.Request
 	verified    []dkim.Result
 	passed      bool             // one of them did
-	failed      bool             // one is wrong, and none passed or may pass later
+	broken      bool             // the mail is not what a signature was made of, and none passed or may pass later
 	results     []authres.Result // what Authentication-Results says
 	disposition disposition
 }
@@ -43,12 +43,13 @@ func (o *outcome) judged(results []dkim.Result, author mailbox.Address, cfg *con
 		signatures[i] = r.Signature
 	}
 	short := authres.ShortSignatures(signatures)
-	var tooMany, untrusted bool
+	leftOut := 0
 	for i, r := range results {
 		o.passed = o.passed || r.Status == dkim.Pass
-		// The first that is not verified stands for all: there may be thousands.
-		if errors.Is(r.Err, dkim.ErrTooManySignatures) && again(&tooMany) || errors.Is(r.Err, dkim.ErrUntrusted) && again(&untrusted) {
-			continue
+		if errors.Is(r.Err, dkim.ErrTooManySignatures) || errors.Is(r.Err, dkim.ErrUntrusted) {
+			if leftOut++; leftOut > maxLeftOut {
+				continue // there may be thousands
+			}
 		}
 		if cfg.NoHeaderB {
 			short[i] = ""
@@ -60,16 +61,12 @@ func (o *outcome) judged(results []dkim.Result, author mailbox.Address, cfg *con
 		o.results = []authres.Result{{Method: "dkim", Value: string(dkim.None)}}
 	}
 	t := tallyOf(results, author)
-	o.failed = t.failed()
+	o.broken = t.broken && !t.passed && t.temporary == nil
 	o.disposition = dispositionFor(t, author, cfg)
 }
 
-// again sets b and reports whether it was set.
-func again(b *bool) bool {
-	was := *b
-	*b = true
-	return was
-}
+// maxLeftOut is how many signatures that were not verified are named.
+const maxLeftOut = 5
 
 // dkimResult writes one result with the properties of RFC 8601 §2.7.1 and the
 // signature's beginning (RFC 6008).
@@ -169,6 +166,7 @@ type tally struct {
 	aligned               bool // a pass is aligned with the author
 	alignedLater          bool // one that is temporary could have been
 	onTrial               bool // every signature that did not pass is of a domain that tests DKIM
+	broken                bool // one of a domain that does not, is not that of this mail
 }
 
 func tallyOf(results []dkim.Result, author mailbox.Address) tally {
@@ -191,8 +189,15 @@ func tallyOf(results []dkim.Result, author mailbox.Address) tally {
 			t.bad = first(t.bad, r)
 		}
 		t.onTrial = t.onTrial && r.Testing
+		t.broken = t.broken || !r.Testing && isMismatch(r.Err)
 	}
 	return t
+}
+
+// isMismatch reports whether a signature could be checked and is not that of
+// the mail.
+func isMismatch(err error) bool {
+	return errors.Is(err, dkim.ErrBodyHash) || errors.Is(err, dkim.ErrSignature) || errors.Is(err, dkim.ErrUnprotectedField)
 }
 
 // failed reports whether a signature is wrong and nothing may still make the
@@ -212,21 +217,35 @@ func dispositionFor(t tally, author mailbox.Address, cfg *config.Config) disposi
 	switch {
 	case t.passed:
 	case t.temporary != nil:
-		d = disposition{cfg.OnDNSError, "7.5", "DKIM key retrieval failed" + what(t.temporary)}
+		d = keyTrouble(cfg.OnDNSError, t.temporary)
 	case t.failed():
-		d = disposition{cfg.OnBadSignature, "7.0", "bad DKIM signature data" + what(t.bad)}
+		text := "bad DKIM signature data"
+		if errors.Is(t.bad.Err, dkim.ErrSyntax) {
+			text = "DKIM signature syntax error"
+		}
+		d = disposition{cfg.OnBadSignature, "7.0", text + what(t.bad)}
 	case t.noKey != nil:
-		d = disposition{cfg.OnKeyNotFound, "7.0", "DKIM key not found" + what(t.noKey)}
+		d = keyTrouble(cfg.OnKeyNotFound, t.noKey)
 	case !cfg.AlwaysAddARHeader:
 		d = disposition{cfg.OnNoSignature, "7.0", "no DKIM signature data"}
 	}
 	if d.action == config.Accept && !t.aligned && cfg.OnNoAlignedPass != config.Accept {
 		d = disposition{cfg.OnNoAlignedPass, "7.22", "no valid DKIM signature of the author's domain " + author.Domain}
 		if t.alignedLater && d.action == config.Reject {
-			d.action, d.enhanced, d.text = config.Tempfail, "7.5", "DKIM key retrieval failed"+what(t.temporary)
+			d = keyTrouble(config.Tempfail, t.temporary)
 		}
 	}
 	return d
+}
+
+// keyTrouble answers for a key that cannot be had, with OpenDKIM's codes and
+// words; what it was follows them.
+func keyTrouble(a config.Action, r *dkim.Result) disposition {
+	enhanced := "7.0"
+	if a == config.Tempfail {
+		enhanced = "7.5" // RFC 3463 §3.8: cryptographic algorithm or key trouble
+	}
+	return disposition{a, enhanced, "DKIM key retrieval failed" + what(r)}
 }
 
 func first(a, b *dkim.Result) *dkim.Result {

@@ -35,17 +35,17 @@ func (m *message) noteRecipient(address string) {
 // boundRedirection defers a message that should be redirected and has more
 // recipients than could be kept: some would get it all the same.
 func (m *message) boundRedirection() {
-	if m.outcome.failed && m.redirected.over {
+	if m.outcome.broken && m.redirected.over {
 		m.outcome.disposition = disposition{config.Tempfail, "5.3", "too many recipients"}
 	}
 }
 
-// redirect sends a message with a failed signature to redirect_failures_to. Its
+// redirect sends a message with a broken signature to redirect_failures_to. Its
 // recipients become header fields. The error is the connection's, or that of a
 // recipient with octets that no address and no field may hold.
 func (m *message) redirect() error {
 	to := m.snapshot.cfg.RedirectFailuresTo
-	if to == "" || !m.outcome.failed {
+	if to == "" || !m.outcome.broken {
 		return nil
 	}
 	w := m.session.wire
