@@ -30,6 +30,10 @@ type DaemonOptions struct {
 	Log *slog.Logger
 	// Level is the level of Log, which a reload may change; nil if it may not.
 	Level *slog.LevelVar
+	// Lines is the log in OpenDKIM's words, if not nil; see NewLines. ConfigFile
+	// is what it calls the configuration.
+	Lines      *Lines
+	ConfigFile string
 	// Resolver answers in place of the configured name servers, if not nil.
 	Resolver dkim.Resolver
 	// Hostname names us in Authentication-Results where nothing else does.
@@ -109,7 +113,7 @@ func NewDaemon(o DaemonOptions) (d *Daemon, err error) {
 		s.ReadKeys()
 	}
 	d.watchKeys(s)
-	d.server = NewServer(s, ServerOptions{Log: o.Log, Hostname: o.Hostname, Version: o.Version})
+	d.server = NewServer(s, ServerOptions{Log: o.Log, Lines: o.Lines, Hostname: o.Hostname, Version: o.Version})
 	if err := d.open(); err != nil {
 		d.closeSockets()
 		return nil, err
@@ -252,6 +256,7 @@ func (d *Daemon) reload(changed ...string) (Reloaded, error) {
 	if err != nil {
 		r.Problems = strings.Split(err.Error(), "\n")
 		log.Error("reload failed; the old configuration stays in force", "problems", r.Problems)
+		d.o.Lines.ReloadFailed(d.o.ConfigFile, r.Problems...)
 		return r, err
 	}
 	if d.o.Signer != nil {
@@ -264,6 +269,7 @@ func (d *Daemon) reload(changed ...string) (Reloaded, error) {
 	}
 	r.Notes = needRestart(d.cfg, cfg)
 	log.Info("configuration reloaded", "keys", len(next.Keys()))
+	d.o.Lines.Reloaded(d.o.ConfigFile)
 	for _, n := range r.Notes {
 		d.o.Log.Warn("setting changed; it takes a restart", "setting", n)
 	}
@@ -297,11 +303,16 @@ func needRestart(running, next *config.Config) []string {
 		{"socket", slices.Equal(sockets(running), sockets(next))},
 		{"socket_mode", running.SocketMode == next.SocketMode},
 		{"socket_group", running.SocketGroup == next.SocketGroup},
+		{"user_id", running.UserID == next.UserID},
+		{"change_root_directory", running.ChangeRootDirectory == next.ChangeRootDirectory},
+		{"pid_file", running.PidFile == next.PidFile},
+		{"stdout_log", running.StdoutLog == next.StdoutLog},
 		{"runtime_directory", running.RuntimeDirectory == next.RuntimeDirectory},
 		{"maximum_connections", running.MaximumConnections == next.MaximumConnections},
 		{"frame_timeout", running.FrameTimeout == next.FrameTimeout},
 		{"idle_timeout", running.IdleTimeout == next.IdleTimeout},
 		{"log_format", running.LogFormat == next.LogFormat},
+		{"log_lines", running.LogLines == next.LogLines},
 		{"syslog", running.Syslog == next.Syslog},
 		{"syslog_facility", running.SyslogFacility == next.SyslogFacility},
 		{"syslog_name", running.SyslogName == next.SyslogName},

@@ -54,15 +54,30 @@ func (d *runningDaemon) key(t testing.TB, selector, domain string) {
 // startDaemon runs a daemon that signs for example.com from files.
 func startDaemon(t testing.TB) *runningDaemon {
 	t.Helper()
+	return startDaemonWith(t, "")
+}
+
+// startDaemonWith has further settings, and OpenDKIM's lines in its log.
+func startDaemonWith(t testing.TB, settings string) *runningDaemon {
+	t.Helper()
 	d := &runningDaemon{dir: t.TempDir(), log: new(lockedLog), records: resolver.NewRecords(nil), reload: make(chan os.Signal)}
 	d.key(t, "s1", "example.com")
 	d.write(t, "key.table", "k example.com:s1:"+filepath.Join(d.dir, "s1.example.com.private")+"\n")
 	d.write(t, "signing.table", "*@example.com k\n")
-	d.settings(t, "")
-	var err error
+	d.settings(t, settings)
+	path := filepath.Join(d.dir, "postseal.toml")
+	cfg, err := config.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, err := NewLines(cfg, d.log)
+	if err != nil {
+		t.Fatal(err)
+	}
 	d.Daemon, err = NewDaemon(DaemonOptions{
-		Load:     func() (*config.Config, error) { return config.Load(filepath.Join(d.dir, "postseal.toml")) },
-		Log:      slog.New(slog.NewTextHandler(d.log, nil)),
+		Load:  func() (*config.Config, error) { return config.Load(path) },
+		Log:   slog.New(slog.NewTextHandler(d.log, nil)),
+		Lines: lines, ConfigFile: path,
 		Resolver: d.records, Hostname: "host.example", Version: "test",
 	})
 	if err != nil {

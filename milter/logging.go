@@ -2,16 +2,17 @@ package milter
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"log/syslog"
+	"strings"
 
 	"github.com/postseal/postseal/config"
 )
 
 // NewLogger makes the log that cfg asks for: syslog, or text or JSON on w. The
-// level can be changed while the log is in use.
+// level can be changed while the log is in use. Lines that no log daemon takes
+// go to w, from the start on where there is none, as in a container.
 func NewLogger(cfg *config.Config, w io.Writer) (*slog.Logger, *slog.LevelVar, error) {
 	level := new(slog.LevelVar)
 	level.Set(cfg.LogLevel)
@@ -22,34 +23,11 @@ func NewLogger(cfg *config.Config, w io.Writer) (*slog.Logger, *slog.LevelVar, e
 		}
 		return slog.New(slog.NewTextHandler(w, o)), level, nil
 	}
-	facility, ok := facility(cfg.SyslogFacility)
-	if !ok {
-		return nil, nil, fmt.Errorf("syslog_facility: unknown facility %q", cfg.SyslogFacility)
-	}
-	out, err := syslog.New(facility|syslog.LOG_INFO, cfg.SyslogName)
+	out, err := openSyslog(cfg, w)
 	if err != nil {
-		return nil, nil, fmt.Errorf("syslog: %w; is a syslog daemon running? syslog = false logs to standard error", err)
+		return nil, nil, err
 	}
-	return slog.New(newSyslogHandler(out, cfg.LogFormat, level)), level, nil
-}
-
-// facility is the facility of syslog(3) that syslog_facility names.
-func facility(name string) (syslog.Priority, bool) {
-	p, ok := map[string]syslog.Priority{
-		"mail": syslog.LOG_MAIL, "daemon": syslog.LOG_DAEMON, "user": syslog.LOG_USER,
-		"auth": syslog.LOG_AUTH, "authpriv": syslog.LOG_AUTHPRIV, "syslog": syslog.LOG_SYSLOG,
-		"local0": syslog.LOG_LOCAL0, "local1": syslog.LOG_LOCAL1, "local2": syslog.LOG_LOCAL2, "local3": syslog.LOG_LOCAL3,
-		"local4": syslog.LOG_LOCAL4, "local5": syslog.LOG_LOCAL5, "local6": syslog.LOG_LOCAL6, "local7": syslog.LOG_LOCAL7,
-	}[name]
-	return p, ok
-}
-
-// syslogWriter is the part of *syslog.Writer that the log uses.
-type syslogWriter interface {
-	Debug(line string) error
-	Info(line string) error
-	Warning(line string) error
-	Err(line string) error
+	return slog.New(newSyslogHandler(out.send, cfg.LogFormat, level)), level, nil
 }
 
 // syslogHandler sends each record with the severity of its level: one handler
@@ -60,15 +38,16 @@ type syslogHandler struct {
 
 // newSyslogHandler formats records as text or JSON, without what syslog writes
 // itself.
-func newSyslogHandler(out syslogWriter, format string, level slog.Leveler) slog.Handler {
+func newSyslogHandler(send func(syslog.Priority, string), format string, level slog.Leveler) slog.Handler {
 	o := &slog.HandlerOptions{Level: level, ReplaceAttr: withoutTime}
-	severity := func(send writerFunc) slog.Handler {
+	severity := func(p syslog.Priority) slog.Handler {
+		w := writerFunc(func(line string) { send(p, strings.TrimSuffix(line, "\n")) })
 		if format == "json" {
-			return slog.NewJSONHandler(send, o)
+			return slog.NewJSONHandler(w, o)
 		}
-		return slog.NewTextHandler(send, o)
+		return slog.NewTextHandler(w, o)
 	}
-	return syslogHandler{severity(out.Debug), severity(out.Info), severity(out.Warning), severity(out.Err)}
+	return syslogHandler{severity(syslog.LOG_DEBUG), severity(syslog.LOG_INFO), severity(syslog.LOG_WARNING), severity(syslog.LOG_ERR)}
 }
 
 // withoutTime drops the time and the level.
@@ -117,6 +96,9 @@ func (h syslogHandler) each(change func(slog.Handler) slog.Handler) slog.Handler
 }
 
 // writerFunc is one formatted line on its way to syslog.
-type writerFunc func(string) error
+type writerFunc func(string)
 
-func (f writerFunc) Write(p []byte) (int, error) { return len(p), f(string(p)) }
+func (f writerFunc) Write(p []byte) (int, error) {
+	f(string(p))
+	return len(p), nil
+}

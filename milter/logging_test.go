@@ -3,6 +3,7 @@ package milter
 import (
 	"bytes"
 	"log/slog"
+	"log/syslog"
 	"strings"
 	"testing"
 
@@ -12,15 +13,14 @@ import (
 // fakeSyslog notes severity and line.
 type fakeSyslog struct{ lines []string }
 
-func (f *fakeSyslog) note(severity, line string) error {
-	f.lines = append(f.lines, severity+" "+strings.TrimSuffix(line, "\n"))
-	return nil
+func (f *fakeSyslog) send(severity syslog.Priority, line string) {
+	f.lines = append(f.lines, severityNames[severity]+" "+line)
 }
 
-func (f *fakeSyslog) Debug(l string) error   { return f.note("debug", l) }
-func (f *fakeSyslog) Info(l string) error    { return f.note("info", l) }
-func (f *fakeSyslog) Warning(l string) error { return f.note("warning", l) }
-func (f *fakeSyslog) Err(l string) error     { return f.note("err", l) }
+// severityNames are the severities that we use.
+var severityNames = map[syslog.Priority]string{
+	syslog.LOG_DEBUG: "debug", syslog.LOG_INFO: "info", syslog.LOG_NOTICE: "notice", syslog.LOG_WARNING: "warning", syslog.LOG_ERR: "err",
+}
 
 // A record goes out with its level's severity, in one line, without the time
 // and the level that syslog writes itself; the level can change meanwhile.
@@ -30,7 +30,7 @@ func TestSyslogHandler(t *testing.T) {
 		"json": {`info {"msg":"one","conn":7,"g":{"from":"a\nb"}}`, `warning {"msg":"two","conn":7}`, `err {"msg":"three","conn":7}`, `debug {"msg":"four"}`},
 	} {
 		out, level := new(fakeSyslog), new(slog.LevelVar)
-		log := slog.New(newSyslogHandler(out, format, level))
+		log := slog.New(newSyslogHandler(out.send, format, level))
 		conn := log.With("conn", 7)
 		conn.Debug("not wanted")
 		conn.WithGroup("g").Info("one", "from", "a\nb")

@@ -64,6 +64,10 @@ func (s *Server) record(m *message) {
 		c.Results[string(r.Status)]++
 	}
 	c.mu.Unlock()
+	s.lines.message(m)
+	if s.lines.instead() {
+		return
+	}
 
 	level := slog.LevelInfo
 	if d.Warn && !o.passed || action != config.Accept {

@@ -19,6 +19,7 @@ import (
 // Server answers the MTA's connections from the snapshot in force.
 type Server struct {
 	log      *slog.Logger
+	lines    *Lines
 	hostname string
 	version  string
 	now      func() time.Time
@@ -45,6 +46,8 @@ type ServerOptions struct {
 	Hostname string
 	// Version names us in software_header.
 	Version string
+	// Lines is told of each message in OpenDKIM's words, if not nil.
+	Lines *Lines
 	// Now is the clock of signatures; nil is time.Now.
 	Now func() time.Time
 }
@@ -56,7 +59,7 @@ func NewServer(s *Snapshot, o ServerOptions) *Server {
 		o.Now = time.Now
 	}
 	srv := &Server{
-		log: o.Log, hostname: o.Hostname, version: o.Version, now: o.Now,
+		log: o.Log, lines: o.Lines, hostname: o.Hostname, version: o.Version, now: o.Now,
 		limits: wire.Limits{
 			MaxFrame: wire.MaxFrame,
 			Idle:     s.cfg.IdleTimeout.Std(), Frame: s.cfg.FrameTimeout.Std(), Write: s.cfg.FrameTimeout.Std(),

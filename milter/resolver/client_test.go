@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -248,6 +249,9 @@ func TestTimeoutText(t *testing.T) {
 	want := fmt.Sprintf("TXT %s: no answer from %s within 100ms", key, s.Addr())
 	if err == nil || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
+	}
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%v is no timeout", err)
 	}
 }
 

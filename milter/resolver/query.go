@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"strings"
 	"time"
 
@@ -128,10 +129,19 @@ func (c *Client) failure(refusals map[netip.AddrPort]error) error {
 		}
 	}
 	if len(silent) > 0 {
-		errs = append(errs, fmt.Errorf("no answer from %s within %s", strings.Join(silent, ", "), c.timeout))
+		errs = append(errs, silence(fmt.Sprintf("no answer from %s within %s", strings.Join(silent, ", "), c.timeout)))
 	}
 	return &failure{errs}
 }
+
+// silence is the error of servers that do not answer; it is an
+// os.ErrDeadlineExceeded.
+type silence string
+
+func (s silence) Error() string { return string(s) }
+
+// Is implements errors.Is.
+func (s silence) Is(target error) bool { return target == os.ErrDeadlineExceeded }
 
 // failure joins the servers' errors on one line: it goes into a log line.
 type failure struct{ errs []error }
