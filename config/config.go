@@ -174,8 +174,9 @@ type Config struct {
 	// IgnoreMalformedMail leaves mail that can be neither signed nor verified
 	// alone: no dkim=permerror, and OnBadFrom does not apply. Default false.
 	IgnoreMalformedMail bool `toml:"ignore_malformed_mail"`
-	// WeakSyntaxChecks verifies mail whose author is not certain. It is not
-	// signed all the same. Default false.
+	// WeakSyntaxChecks verifies mail whose From cannot be read. It is not signed
+	// all the same, and mail with several From fields, or none, is not verified.
+	// Default false.
 	WeakSyntaxChecks bool `toml:"weak_syntax_checks"`
 	// AuthorMustMatch keeps one customer from signing as another: mail is
 	// signed only if its author is the authenticated login ("login"), the
@@ -207,17 +208,18 @@ type Config struct {
 	// MaximumSignaturesToVerify is how many signatures of a message are
 	// verified: first those of the author's domain and of TrustSignaturesFrom,
 	// then the others, each from the top. 0 verifies those of the author's
-	// domain and of TrustSignaturesFrom alone. Default 10.
+	// domain and of TrustSignaturesFrom alone, the first 10 of them. Default 10.
 	MaximumSignaturesToVerify int `toml:"maximum_signatures_to_verify"`
 	// TrustSignaturesFrom lists the domains, beside the author's, whose
-	// signatures count. Default: all.
+	// signatures are verified first, and with MaximumSignaturesToVerify = 0 alone.
+	// Default: none.
 	TrustSignaturesFrom dataset.Spec `toml:"trust_signatures_from"`
-	// MustBeSigned names header fields that a signature has to cover where they
-	// are present; the same grammar as OversignHeaders. Default: none.
+	// MustBeSigned names header fields of which a signature has to cover every
+	// instance, else it fails; the same grammar as OversignHeaders. Default: none.
 	MustBeSigned dataset.Spec `toml:"must_be_signed"`
 	// Minimum is how much of the body a signature with l= has to cover: octets
 	// ("1000"), a share ("80%"), or how many octets may follow the signed part
-	// ("500+"). Default: not asked.
+	// ("500+"). It matters where BodyLength is "accept". Default: not asked.
 	Minimum string `toml:"minimum"`
 	// MinimumKeyBits and MaximumKeyBits bound RSA keys, for signing and for
 	// verifying. Defaults 1024 and 8192; less than 1024 is not accepted
@@ -263,8 +265,10 @@ type Config struct {
 	// suffix; deferred while the key of such a one cannot be looked up. Default
 	// accept.
 	OnNoAlignedPass Action `toml:"on_no_aligned_pass"`
-	// RedirectFailuresTo is an address that gets mail with a failed signature in
-	// place of its recipients, who are named in Original-Recipient fields.
+	// RedirectFailuresTo is an address that gets mail in place of its recipients,
+	// who are named in Original-Recipient fields, where no signature passed and
+	// one is not that of this header and body. Mail with keys that are missing or
+	// of no use is not redirected, nor mail that an action keeps out.
 	// Default: none.
 	RedirectFailuresTo string `toml:"redirect_failures_to"`
 
@@ -278,7 +282,8 @@ type Config struct {
 	// TestPublicKeys is a file of lines "name value" that answers TXT
 	// questions in place of DNS.
 	TestPublicKeys string `toml:"test_public_keys"`
-	// TestDNSData is such records as a data set: names and TXT values.
+	// TestDNSData is such records as a data set, names and TXT values, where there
+	// is no TestPublicKeys.
 	TestDNSData dataset.Spec `toml:"test_dns_data"`
 	// DNSConnect asks by TCP at once. Default false.
 	DNSConnect bool `toml:"dns_connect"`
