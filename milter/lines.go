@@ -34,7 +34,7 @@ func NewLines(cfg *config.Config, w io.Writer) (*Lines, error) {
 	}
 	l := &Lines{alone: cfg.LogLines == "opendkim"}
 	if cfg.Syslog {
-		s, err := openSyslog(cfg, w)
+		s, err := openSyslog(cfg, w, true) // NewLogger's socket says why w is used
 		if err != nil {
 			return nil, err
 		}

@@ -71,6 +71,10 @@ func TestLinesAsOpenDKIM(t *testing.T) {
 					t.Fatalf("%s: %v", m.name, err)
 				}
 				got := strings.Join(out.take(), "\n")
+				if os.Geteuid() != 0 {
+					// OpenDKIM runs as another user's root there, and finds another fault.
+					got, want = notSecure.ReplaceAllString(got, "$1"), notSecure.ReplaceAllString(want, "$1")
+				}
 				if n := slices.IndexFunc(listed, func(d lineDifference) bool { return d.mail == m.name }); n >= 0 {
 					different := fill.Replace(listed[n].ours)
 					if name, ok := strings.CutPrefix(different, "as "); ok {
@@ -95,6 +99,8 @@ func TestLinesAsOpenDKIM(t *testing.T) {
 		})
 	}
 }
+
+var notSecure = regexp.MustCompile(`(key data is not secure): .*`)
 
 var anySignature = regexp.MustCompile(`signature=\S{8} `)
 

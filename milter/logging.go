@@ -23,7 +23,7 @@ func NewLogger(cfg *config.Config, w io.Writer) (*slog.Logger, *slog.LevelVar, e
 		}
 		return slog.New(slog.NewTextHandler(w, o)), level, nil
 	}
-	out, err := openSyslog(cfg, w)
+	out, err := openSyslog(cfg, w, false)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -31,6 +31,7 @@ type syslogSocket struct {
 	facility syslog.Priority
 	ident    string // name and process id
 	second   io.Writer
+	quiet    bool     // it does not say why it uses second
 	paths    []string // where a daemon may listen
 	now      func() time.Time
 
@@ -42,12 +43,13 @@ type syslogSocket struct {
 
 // openSyslog connects to the log daemon now, while its socket can be seen:
 // under another root folder it may not be there any more. w is the second log.
-func openSyslog(cfg *config.Config, w io.Writer) (*syslogSocket, error) {
+func openSyslog(cfg *config.Config, w io.Writer, quiet bool) (*syslogSocket, error) {
 	f, ok := facilities[strings.ToLower(cfg.SyslogFacility)]
 	if !ok {
 		return nil, fmt.Errorf("syslog_facility: unknown facility %q", cfg.SyslogFacility)
 	}
 	s := newSyslogSocket(f, cfg.SyslogName, w, "/dev/log", "/var/run/syslog", "/var/run/log")
+	s.quiet = quiet
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.dial(); err != nil {
@@ -144,8 +146,8 @@ func (s *syslogSocket) fail(err error) {
 	if !errors.Is(err, errResting) {
 		s.rest = s.now().Add(syslogPause)
 	}
-	if !s.failed {
-		s.failed = true
+	if !s.failed && !s.quiet {
 		fmt.Fprintf(s.second, "%s: syslog: %v; the log goes here until a log daemon answers\n", s.ident, err)
 	}
+	s.failed = true
 }
