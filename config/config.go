@@ -331,6 +331,11 @@ type Config struct {
 	LogResults    bool `toml:"log_results"`
 	SyslogSuccess bool `toml:"syslog_success"`
 
+	// Nameless names us in Authentication-Results where AuthservID is not set
+	// and the MTA sends no macro j, which Postfix always does: OpenDKIM's
+	// "unknown-host" under its form. Default: the host's name.
+	Nameless string
+
 	// Notices are what the reader of another form of configuration has to say
 	// of settings that mean less here than there; Warnings has them too.
 	Notices Problems

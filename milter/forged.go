@@ -111,6 +111,9 @@ func (m *message) name() string {
 	if j, ok := m.session.macros.Get("j"); id == "" && ok {
 		id = j
 	}
+	if id == "" {
+		id = m.snapshot.cfg.Nameless
+	}
 	if id == "" || id == "HOSTNAME" {
 		return m.session.server.hostname
 	}

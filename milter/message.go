@@ -90,8 +90,7 @@ func (m *message) endOfHeader() reply {
 	case Sign:
 		return m.beginSigning()
 	case Verify:
-		m.beginVerifying()
-		return goOn()
+		return m.beginVerifying()
 	case BadFrom:
 		if m.snapshot.cfg.IgnoreMalformedMail {
 			return m.dispose(disposition{})
@@ -104,7 +103,7 @@ func (m *message) endOfHeader() reply {
 	case Malformed:
 		return m.malformed(mode.Verify)
 	case Refuse:
-		return m.dispose(disposition{m.snapshot.cfg.OnInternalError, "7.0", "DKIM signing is not possible for now"})
+		return m.dispose(m.cannotSign())
 	}
 	return m.dispose(disposition{}) // Pass
 }
@@ -152,11 +151,22 @@ func (m *message) endOfMessage(p []byte) (reply, error) {
 
 // disposition is an action on the message, with the reply that the SMTP peer
 // reads where the action has one: the enhanced status code without its class
-// (RFC 3463), and words.
+// (RFC 3463), and words. Without a code, tempfail is the MTA's own reply.
 type disposition struct {
 	action   config.Action
 	enhanced string
 	text     string
+}
+
+// cannotSign is the disposition of mail that should be signed and cannot be:
+// what is wrong with our keys is for the log. It is deferred without words, as
+// OpenDKIM does and scripts expect.
+func (m *message) cannotSign() disposition {
+	d := disposition{m.snapshot.cfg.OnInternalError, "7.0", "DKIM signing is not possible for now"}
+	if d.action == config.Tempfail {
+		d.enhanced = ""
+	}
+	return d
 }
 
 // dispose settles what is done with the message and ends it, unless that needs
@@ -176,6 +186,9 @@ func (m *message) replyFor(d disposition) wire.Reply {
 	case config.Discard:
 		return wire.Discard()
 	case config.Reject, config.Tempfail:
+		if d.enhanced == "" {
+			return wire.Tempfail()
+		}
 		code, class := 550, "5."
 		if d.action == config.Tempfail {
 			code, class = 451, "4."

@@ -31,7 +31,10 @@ type outcome struct {
 // unverifiable judges a message whose signatures are not looked at: one without
 // a certain author, or with too long a header.
 func (o *outcome) unverifiable(why Reason) {
-	o.results = []authres.Result{{Method: "dkim", Value: string(dkim.PermError), Reason: why.String()}}
+	o.results = []authres.Result{{
+		Method: "dkim", Value: string(dkim.PermError), Reason: why.String(),
+		Comment: "bad message/signature format", // OpenDKIM's words, which scripts look for
+	}}
 }
 
 // judged turns the results of the verifier into Authentication-Results and an

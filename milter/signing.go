@@ -30,7 +30,7 @@ func (m *message) beginSigning() reply {
 			m.decision.because(ReasonKeyUnusable, r.KeyName, brief(err))
 			m.decision.failures = append(m.decision.failures, err)
 			m.decision.Warn = true
-			m.outcome.disposition = disposition{s.cfg.OnInternalError, "7.0", "DKIM signing is not possible for now"}
+			m.outcome.disposition = m.cannotSign()
 			if a := s.cfg.OnInternalError; a != config.Accept && a != config.Quarantine {
 				return m.dispose(m.outcome.disposition)
 			}

@@ -25,7 +25,7 @@ signing_table = ["user@example.com=broken", "example.com=good", "other.example=b
 		signed      bool
 		quarantined bool
 	}{
-		{"tempfail", "user@example.com", 'y', false, false},
+		{"tempfail", "user@example.com", 't', false, false},
 		{"reject", "user@example.com", 'y', false, false},
 		{"accept", "user@example.com", 'a', true, false},
 		{"quarantine", "user@example.com", 'a', true, true},

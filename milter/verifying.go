@@ -79,7 +79,10 @@ func (m *message) newVerifier(ctx context.Context, r dkim.Resolver) *dkim.Verifi
 // beginVerifying parses the signatures and asks for their keys while the body
 // is still on its way. Those of the author's domain and of trusted domains come
 // first, and with maximum_signatures_to_verify = 0 they are the only ones.
-func (m *message) beginVerifying() {
+//
+// Signatures that nothing can save, a malformed one for instance, are judged
+// here: mail that is refused for them need not be sent to its end.
+func (m *message) beginVerifying() reply {
 	ctx, cancel := context.WithTimeout(context.Background(), m.snapshot.cfg.DNSTimeout.Std())
 	m.cancel = cancel
 	o := m.verifyOptions()
@@ -89,6 +92,15 @@ func (m *message) beginVerifying() {
 	}
 	o.PreferredOnly = m.snapshot.cfg.MaximumSignaturesToVerify == 0
 	m.verifier = dkim.NewVerifier(ctx, m.fields, m.body, m.snapshot.resolver, o)
+	if m.verifier.Settled() {
+		early := m.outcome
+		early.judged(m.verifier.Results(), m.decision.Author, m.snapshot.cfg)
+		if a := early.disposition.action; a != config.Accept && a != config.Quarantine {
+			m.outcome = early
+			return m.last(m.replyFor(early.disposition))
+		}
+	}
+	return goOn()
 }
 
 // progressInterval is how often the MTA hears that an answer is awaited; it

@@ -10,6 +10,7 @@ import (
 
 	"github.com/postseal/postseal/milter/dkim"
 	"github.com/postseal/postseal/milter/resolver"
+	"github.com/postseal/postseal/milter/wire"
 )
 
 // signedHeader is a message of example.com that a stranger brings: its header
@@ -159,6 +160,29 @@ func TestProgress(t *testing.T) {
 	}
 	if ar := e.inserted("Authentication-Results"); !strings.Contains(ar, "dkim=pass") {
 		t.Errorf("Authentication-Results:%s", ar)
+	}
+}
+
+// Mail is refused at the end of its header where its signatures cannot pass
+// whatever follows, and at the end of the message where a key is awaited.
+func TestRefusedEarly(t *testing.T) {
+	signer, records := signingServer(t, "")
+	good := signedHeader(t, signer, plainHeader, plainBody)
+	malformed := append([]string{"DKIM-Signature: v=1; rubbish"}, plainHeader...)
+	srv := startServer(t, loadText(t, "on_default = \"reject\"", records))
+	for _, row := range []struct {
+		name   string
+		header []string
+		at     wire.Command
+	}{
+		{"malformed", malformed, wire.CmdEOH},
+		{"malformed beside one that may pass", append([]string{malformed[0]}, good...), wire.CmdEOM},
+		{"not signed", plainHeader, wire.CmdEOM},
+	} {
+		e := srv.connect(t, "mail.elsewhere.example", "192.0.2.9").deliver(letter{header: row.header, body: "other\r\n"})
+		if e.at != row.at || e.code != 'y' {
+			t.Errorf("%s: ended at %v with %q %q, want %v", row.name, e.at, e.code, e.text, row.at)
+		}
 	}
 }
 

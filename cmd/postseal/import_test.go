@@ -229,7 +229,7 @@ func writeImportFiles(t *testing.T) (dir string) {
 // diffConfigs compares all settings.
 func diffConfigs(a, b *config.Config) string {
 	return cmp.Diff(a, b,
-		cmpopts.IgnoreUnexported(config.Config{}), cmpopts.IgnoreFields(config.Config{}, "Notices"), cmpopts.EquateEmpty(),
+		cmpopts.IgnoreUnexported(config.Config{}), cmpopts.IgnoreFields(config.Config{}, "Notices", "Nameless"), cmpopts.EquateEmpty(),
 		cmp.Comparer(func(a, b dataset.Spec) bool {
 			return a.IsSet() == b.IsSet() && a.Text == b.Text && slices.Equal(a.Items, b.Items)
 		}))

@@ -55,6 +55,7 @@ func defaults() *config.Config {
 	c.MaximumHeaders = 65536
 	c.BodyLength = "accept"
 	c.LogLines = "both"
+	c.Nameless = "unknown-host"
 	c.SyslogName = "opendkim"
 	return c
 }

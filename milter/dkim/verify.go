@@ -3,6 +3,7 @@ package dkim
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -192,6 +193,12 @@ func (v *Verifier) ask(r Resolver) {
 // Ready returns a channel that is closed when every look-up has ended, so
 // that [Verifier.Results] does not wait.
 func (v *Verifier) Ready() <-chan struct{} { return v.ready }
+
+// Settled reports whether there are signatures and every result stands
+// already, whatever keys and body are: Results may be asked at once.
+func (v *Verifier) Settled() bool {
+	return len(v.checks) > 0 && !slices.ContainsFunc(v.checks, func(c *check) bool { return !c.settled() })
+}
 
 // Results returns one result for each DKIM-Signature field, from the top of
 // the header to the bottom; none for a message without a signature. The body must be closed, or
