@@ -43,7 +43,7 @@ func TestMiltertestAsOpenDKIM(t *testing.T) {
 	peers.Require(t, err)
 	miltertest, err := lookPath("miltertest")
 	peers.Require(t, err)
-	ours := linkedProgram(t, "opendkim")
+	ours := daemonProgram(t)
 	archives, err := filepath.Glob("testdata/miltertest/*.txtar")
 	if err != nil || len(archives) == 0 {
 		t.Fatal("no scenarios", err)
@@ -80,21 +80,6 @@ func lookPath(name string) (string, error) {
 		return "", fmt.Errorf("no %s: %w; testdata/peers.sh installs it", name, err)
 	}
 	return path, nil
-}
-
-// linkedProgram builds the program and returns a link to it of that name.
-func linkedProgram(t *testing.T, name string) string {
-	t.Helper()
-	dir := t.TempDir()
-	program := filepath.Join(dir, "postseal")
-	if out, err := exec.Command("go", "build", "-o", program, "..").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	link := filepath.Join(dir, name)
-	if err := os.Symlink(program, link); err != nil {
-		t.Fatal(err)
-	}
-	return link
 }
 
 // scenarioDir unpacks an archive, with keys, their records and signed.lua.
