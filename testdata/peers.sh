@@ -11,7 +11,7 @@ set -euo pipefail
 packages=(
   gcc libc6-dev               # go test -race
   postfix libsasl2-modules    # the MTA, run as a private instance; its clients' logins
-  opendkim opendkim-tools     # signs and verifies
+  opendkim opendkim-tools openssl  # signs and verifies; opendkim-genkey calls openssl
   miltertest                  # drives a milter
   opendmarc                   # reads our Authentication-Results
   python3-dkim                # signs and verifies
