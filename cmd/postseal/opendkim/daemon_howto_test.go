@@ -181,3 +181,16 @@ func (h howTo) follow(t *testing.T, program, start string) []string {
 	user := m.shell(`for p in /proc/[0-9]*; do case "$(readlink $p/exe)" in */opendkim|*/postseal) stat -c %U $p;; esac; done | sort -u | grep -v root`)
 	return append(comparable(out), "user "+user)
 }
+
+// The README has the commands that TestSwapUnderDebiansUnit runs.
+func TestReadmeSwap(t *testing.T) {
+	readme, err := os.ReadFile("../../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, commands := range [][2]string{swapIn, swapBack} {
+		if text := strings.Join(commands[:], "\n") + "\n"; !strings.Contains(string(readme), text) {
+			t.Errorf("the README lacks:\n%s", text)
+		}
+	}
+}
