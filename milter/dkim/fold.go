@@ -44,25 +44,28 @@ func (w *folder) word(s string) {
 // list writes a tag whose value is a list, with colons between that it folds
 // after. A list that fits on one line stands on one.
 func (w *folder) list(name string, items []string) {
-	text := make([]string, len(items))
-	size := len(" ")
-	for i, item := range items {
-		text[i] = item + ":"
-		if i == 0 {
-			text[i] = name + "=" + text[i]
-		}
-		if i == len(items)-1 {
-			text[i] = strings.TrimSuffix(text[i], ":") + ";"
-		}
-		size += len(text[i])
+	lead := name + "="
+	size := len(" ") + len(lead)
+	for _, item := range items {
+		size += len(item) + len(":")
 	}
 	if size > w.room {
 		w.fold()
 	} else {
 		w.add(" ")
 	}
-	for _, word := range text {
-		w.word(word)
+	for i, item := range items {
+		end := ":"
+		if i == len(items)-1 {
+			end = ";"
+		}
+		if len(lead)+len(item)+len(end) > w.room {
+			w.fold()
+		}
+		w.add(lead)
+		w.add(item)
+		w.add(end)
+		lead = ""
 	}
 }
 

@@ -26,7 +26,7 @@ type VerifyOptions struct {
 	MaxSignatures int
 	// Prefer, if not nil, tells the domains (d= in A-labels and lower case) whose
 	// signatures are verified before all others. It is asked once a signature,
-	// of which there may be thousands.
+	// of which there may be thousands, and not where all are verified anyway.
 	Prefer func(domain string) bool
 	// PreferredOnly leaves all others out: they are [Neutral] with ErrUntrusted.
 	PreferredOnly bool
@@ -108,6 +108,9 @@ func NewVerifier(ctx context.Context, fields []Field, body *Body, r Resolver, o 
 // both from the top.
 func (v *Verifier) choose(candidates []int) []error {
 	reasons := make([]error, len(candidates))
+	if len(candidates) <= v.options.MaxSignatures && !v.options.PreferredOnly {
+		return reasons // all of them, in whatever order
+	}
 	var preferred []bool
 	if v.options.Prefer != nil {
 		preferred = make([]bool, len(candidates))
