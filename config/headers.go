@@ -88,6 +88,9 @@ func (c *Config) headerNames(key string, spec dataset.Spec, defaults []string, w
 	return names, nil
 }
 
+// MaxHeaderNames bounds a list of field names.
+const MaxHeaderNames = 1000
+
 // HeaderNames expands a list of field names. Without an element "*" the list is
 // taken as it stands. With one, defaults come first, "+Name" adds a name and
 // "-Name" takes one away; a name that ends in "*" takes away all that begin so.
@@ -101,6 +104,9 @@ func HeaderNames(set *dataset.Set, defaults []string) ([]string, error) {
 		return nil, fmt.Errorf("%s holds patterns; a list of names is written as file: or csl:", set.Source())
 	}
 	elements := set.Values()
+	if len(elements) > MaxHeaderNames {
+		return nil, fmt.Errorf("%s holds %d names, and at most %d are taken; is it the right file?", set.Source(), len(elements), MaxHeaderNames)
+	}
 	if len(elements) == 1 && elements[0] == "." {
 		return nil, nil
 	}

@@ -30,6 +30,8 @@ func TestHeaderNames(t *testing.T) {
 		{"take away what is not there", "*,-X-None", defaults, ""},
 		{"twice", "To,From,to", []string{"To", "From"}, ""},
 		{"none", ".", nil, ""},
+		{"the most", strings.Repeat("To,", MaxHeaderNames), []string{"To"}, ""},
+		{"too many", strings.Repeat("To,", MaxHeaderNames+1), nil, "1001 names, and at most 1000"},
 		{"plus without *", "From,+To", nil, `"+To" changes the default list`},
 		{"minus without *", "-To", nil, `"-To" changes the default list`},
 		{"bare beside *", "*,To", nil, `"To" does nothing beside "*"`},

@@ -22,9 +22,10 @@ func Nearest(name string, known []string) string {
 	return best
 }
 
-func squeeze(name string) string {
-	return strings.NewReplacer("_", "", "-", "").Replace(strings.ToLower(name))
-}
+// joints stand between the words of a name.
+var joints = strings.NewReplacer("_", "", "-", "")
+
+func squeeze(name string) string { return joints.Replace(strings.ToLower(name)) }
 
 // distance is Levenshtein's: how many octets are put in, left out or changed.
 func distance(a, b string) int {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // Options say how a set is read.
@@ -54,17 +55,26 @@ func Open(s Spec, o Options) (*Set, error) {
 	if kind == kindCSL {
 		return openList(strings.Split(rest, ","), o)
 	}
-	if rest == "" {
-		return nil, fmt.Errorf("%s: has no path after it", kind)
-	}
-	if !filepath.IsAbs(rest) {
-		rest = filepath.Join(o.Base, rest)
-	}
-	data, err := ReadFile(rest, maxFile)
+	path, err := o.path(kind, rest)
 	if err != nil {
 		return nil, err
 	}
-	return parse(kind, rest, data, o)
+	data, err := ReadFile(path, maxFile)
+	if err != nil {
+		return nil, err
+	}
+	return parse(kind, path, data, o)
+}
+
+// path is where a file is that a value of that kind names.
+func (o Options) path(kind, name string) (string, error) {
+	switch {
+	case name == "":
+		return "", fmt.Errorf("%s: has no path after it: %w", kind, syscall.ENOENT)
+	case filepath.IsAbs(name):
+		return name, nil
+	}
+	return filepath.Join(o.Base, name), nil
 }
 
 // Check reports what Open would say of the type and of the file, without reading
@@ -77,10 +87,11 @@ func Check(spec Spec, o Options) error {
 	if err != nil || kind == kindCSL {
 		return err
 	}
-	if !filepath.IsAbs(rest) {
-		rest = filepath.Join(o.Base, rest)
+	path, err := o.path(kind, rest)
+	if err != nil {
+		return err
 	}
-	f, err := openFile(rest)
+	f, err := openFile(path)
 	if err != nil {
 		return err
 	}

@@ -197,6 +197,31 @@ func TestNotARegularFile(t *testing.T) {
 	}
 }
 
+func TestNull(t *testing.T) {
+	set, err := Open(Text("file:"+os.DevNull), Options{})
+	if err != nil || len(set.Rows()) != 0 {
+		t.Errorf("%v, %v", set, err)
+	}
+}
+
+func TestElements(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		spec Spec
+		want []string
+	}{
+		{"list", Text("a, b,,c:d"), []string{"a", " b", "", "c:d"}},
+		{"array", List("a", "b,c"), []string{"a", "b,c"}},
+		{"file", Text("/etc/hosts"), nil},
+		{"refile", Text("refile:x"), nil},
+		{"no type", Text("x:y"), nil},
+	} {
+		if diff := cmp.Diff(tt.want, tt.spec.Elements()); diff != "" {
+			t.Errorf("%s: %s", tt.name, diff)
+		}
+	}
+}
+
 func TestCheck(t *testing.T) {
 	path := write(t, "table", "refile is not compiled: (\n")
 	for _, tt := range []struct {
@@ -210,6 +235,8 @@ func TestCheck(t *testing.T) {
 		{"array", List("a:b"), ""},
 		{"missing", Text("file:absent"), "no such file"},
 		{"folder", Text(filepath.Dir(path)), "is a directory"},
+		{"no path", Text("file:"), "has no path"},
+		{"the empty file", Text(os.DevNull), ""},
 		{"type", Text("dsn:x"), "unknown data set type"},
 	} {
 		err := Check(tt.spec, Options{Base: filepath.Dir(path)})

@@ -24,7 +24,8 @@ const blanks = " \t\r\v\f"
 const byteOrderMark = "\xef\xbb\xbf"
 
 // ReadFile reads a regular file of at most limit bytes. Directories, FIFOs and
-// devices are refused before they can block or be disturbed.
+// devices are refused before they can block or be disturbed; /dev/null is an
+// empty file.
 func ReadFile(path string, limit int64) ([]byte, error) {
 	f, err := openFile(path)
 	if err != nil {
@@ -68,12 +69,17 @@ func openFile(path string) (*os.File, error) {
 
 func regular(path string, info fs.FileInfo) error {
 	switch {
-	case info.Mode().IsRegular():
+	case info.Mode().IsRegular(), isNull(info):
 		return nil
 	case info.IsDir():
 		return fmt.Errorf("%s: is a directory; name a file in it", path)
 	}
 	return fmt.Errorf("%s: is a %s; want a regular file", path, special(info.Mode()))
+}
+
+func isNull(info fs.FileInfo) bool {
+	null, err := os.Stat(os.DevNull)
+	return err == nil && os.SameFile(info, null)
 }
 
 func special(m fs.FileMode) string {
@@ -137,6 +143,12 @@ func parseLine(line string) (Row, bool) {
 		return Row{Key: line}, true
 	}
 	return Row{Key: line[:end], Value: strings.TrimLeft(line[end:], blanks)}, true
+}
+
+// CheckElement reports what Open would say of an element of a list.
+func CheckElement(item string) error {
+	_, _, err := parseElement(item)
+	return err
 }
 
 // parseElement splits an element of a list at its first "=". False means that

@@ -29,6 +29,18 @@ func Text(s string) Spec { return Spec{Text: s, set: true} }
 // IsSet reports whether the configuration says anything, be it an empty list.
 func (s Spec) IsSet() bool { return s.set || s.Text != "" || s.Items != nil }
 
+// Elements are those of a list, blanks around them included; nil for a file and
+// for a value that Open refuses.
+func (s Spec) Elements() []string {
+	if s.Items != nil {
+		return s.Items
+	}
+	if kind, rest, err := detect(s.Text); err == nil && kind == kindCSL {
+		return strings.Split(rest, ",")
+	}
+	return nil
+}
+
 // String is the value in the one-string form, for messages and listings.
 func (s Spec) String() string {
 	if s.Items != nil {

@@ -39,8 +39,27 @@ func databaseReason(err error) string {
 	return systemText(syscall.EINVAL)
 }
 
-// login is a user and a password in a data set's address.
-var login = regexp.MustCompile(`//[^/@]*@`)
+// dataSet is the data set of a setting. What cannot be an element of a list here
+// is left out: OpenDKIM takes it by the letter, and so it matches nothing.
+func (r *reading) dataSet(s setting) dataset.Spec {
+	spec := dataset.Text(s.value)
+	var kept, idle []string
+	for _, element := range spec.Elements() {
+		if dataset.CheckElement(element) == nil {
+			kept = append(kept, element)
+		} else {
+			idle = append(idle, strings.Trim(element, blanks))
+		}
+	}
+	if idle == nil {
+		return spec
+	}
+	r.notice(s, `%s: no effect, as in OpenDKIM; write a file alone, without a list, and a name before "="`, quoted(idle))
+	return dataset.List(kept...)
+}
+
+// login is a user and a password in a data set's address, wherever they end.
+var login = regexp.MustCompile(`//.*@`)
 
 // shown is a data set's value without a password.
 func (r *reading) shown(s setting) string { return login.ReplaceAllString(s.value, "//***@") }

@@ -31,9 +31,13 @@ func (r *reading) elements(s setting) ([]string, bool) {
 	if !r.openable(s) {
 		return nil, false
 	}
-	set, err := dataset.Open(dataset.Text(s.value), dataset.Options{Base: r.config.BaseDirectory})
+	set, err := dataset.Open(r.dataSet(s), dataset.Options{Base: r.config.BaseDirectory})
 	if err != nil {
 		r.refuse(s, r.shown(s)+": dkimf_db_open(): "+databaseReason(err), err.Error())
+		return nil, false
+	}
+	if n := len(set.Rows()); n > config.MaxHeaderNames {
+		r.errorAt(s.place, "illegal value", fmt.Sprintf("%s: %s holds %d names, and at most %d are taken; is it the right file?", s.name, set.Source(), n, config.MaxHeaderNames))
 		return nil, false
 	}
 	if set.Walkable() {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -273,13 +274,19 @@ func TestLimits(t *testing.T) {
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	list := filepath.Join(dir, "list")
+	if err := os.WriteFile(list, []byte(strings.Repeat("X\n", config.MaxHeaderNames+1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct{ name, text, want string }{
-		{"long line", "AuthservID " + strings.Repeat("x", maxLine) + "\n", ":1: illegal value (the line is longer than 65536 bytes)"},
+		{"long line", "AuthservID " + strings.Repeat("x", maxLine) + "\n", "line 1: illegal value (the line is longer than 65536 bytes)"},
 		{"NUL", "Syslog yes\nMode s\x00v\n", "line 2: illegal value (the line has a NUL byte"},
 		{"size", strings.Repeat("#\n", config.MaxFile/2+1), "error reading configuration file ("},
 		{"settings", strings.Repeat("Mode s\n", maxSettings+1), "more than 100000 settings"},
 		{"includes itself", "Include " + self + "\n", "nesting too deep"},
 		{"includes itself often", strings.Repeat("Include "+self+"\n", 10), "more than 100 times Include"},
+		{"errors", strings.Repeat("Mod s\n", maxProblems+5), "line 101: error reading configuration file (too many errors"},
+		{"names of header fields", "SignHeaders file:" + list + "\n", "list holds 1001 names, and at most 1000 are taken"},
 		{"FIFO", "Include " + fifo + "\n", "is a FIFO; want a regular file"},
 		{"folder", "Include " + dir + "\n", "is a directory"},
 	} {
@@ -288,8 +295,13 @@ func TestLimits(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err := Load(self, Options{CheckOnly: true})
-			if want := strings.TrimPrefix(tt.want, ":1: "); err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("got %.500v, want %q", err, want)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Fatalf("got %.500v, want %q", err, tt.want)
+			}
+			lines := strings.Split(err.Error(), "\n")
+			slices.Sort(lines)
+			if once := slices.Compact(slices.Clone(lines)); len(once) < len(lines) || len(lines) > maxProblems+1 {
+				t.Errorf("%d lines of errors, of which %d differ", len(lines), len(once))
 			}
 		})
 	}

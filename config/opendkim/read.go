@@ -20,6 +20,7 @@ const (
 	maxDepth    = 5 // OpenDKIM's own
 	maxIncludes = 100
 	maxSettings = 100_000
+	maxProblems = 100 // that lines are read on after
 )
 
 const byteOrderMark = "\ufeff"
@@ -88,6 +89,11 @@ func (r *reading) read(path, from string, depth int) {
 		number++
 		here := place{path, number}
 		switch {
+		case len(r.problems) == maxProblems:
+			r.errorAt(here, "error reading configuration file", "too many errors; what follows is not looked at")
+			return
+		case len(r.problems) > maxProblems:
+			return
 		case len(line) > maxLine:
 			r.errorAt(here, "illegal value", fmt.Sprintf("the line is longer than %d bytes", maxLine))
 			continue

@@ -83,7 +83,11 @@ func (r *reading) fail(exit int, where, text, hint string) {
 	if hint != "" {
 		text += " (" + hint + ")"
 	}
-	r.problems = append(r.problems, config.Problem{Where: where, Text: text})
+	p := config.Problem{Where: where, Text: text}
+	if slices.Contains(r.problems, p) {
+		return // of a file that is included twice
+	}
+	r.problems = append(r.problems, p)
 	r.exits = append(r.exits, exit)
 }
 
@@ -222,7 +226,7 @@ func (r *reading) put(s setting, field any) {
 		*field = s.value
 	case *dataset.Spec:
 		if r.openable(s) {
-			*field = dataset.Text(s.value)
+			*field = r.dataSet(s)
 		}
 	}
 }
