@@ -26,13 +26,13 @@ func unsignable(fields []dkim.Field) (names []string) {
 // reason.
 func (s *Snapshot) replace(fields []dkim.Field, d *Decision) []dkim.Field {
 	replaced := make([]dkim.Field, len(fields))
-	told := false
+	header, told := s.replaceRules.Header(), false
 	for i, f := range fields {
 		replaced[i] = f
 		if !s.replaceAll && !slices.ContainsFunc(s.replaceHeaders, f.Is) {
 			continue
 		}
-		value, err := s.replaceRules.Apply(f.Value)
+		value, err := header.Apply(f.Value)
 		if err != nil && !told {
 			d.because(ReasonReplaceEndless, f.Name, err.Error())
 			told = true

@@ -11,8 +11,13 @@ import (
 // expression is a POSIX basic regular expression (IEEE 1003.1 §9.3) with the
 // extensions of the GNU C library: \+ \? \| \w \W \s \S \b \B \` and \'.
 // It thinks in bytes, as that library does in the C locale, takes the longest of
-// the leftmost matches, and needs time in proportion to the text.
-type expression struct{ re *regexp.Regexp }
+// the leftmost matches, and needs time in proportion to the text for one match.
+type expression struct {
+	re *regexp.Regexp
+	// unbounded: a match may be of any length, so that each of many may look at
+	// the text to its end.
+	unbounded bool
+}
 
 // compile reads a pattern. What Go's engine cannot do in linear time, or not at
 // all, is an error: back-references, \< and \>, and more than 255 repetitions.
@@ -30,13 +35,14 @@ func compile(pattern string) (expression, error) {
 		return expression{}, errors.New(text)
 	}
 	re.Longest()
-	return expression{re}, nil
+	return expression{re, t.unbounded}, nil
 }
 
 // translator writes a basic regular expression as Go has it.
 type translator struct {
-	rest []rune
-	out  strings.Builder
+	rest      []rune
+	out       strings.Builder
+	unbounded bool // something may be repeated without end
 }
 
 func (t *translator) peek(s string) bool {
@@ -186,8 +192,10 @@ func (t *translator) repetitions(start int) error {
 		end := t.out.Len()
 		switch {
 		case t.take("*"):
+			t.unbounded = true
 			t.out.WriteByte('*')
 		case t.take(`\+`):
+			t.unbounded = true
 			t.out.WriteByte('+')
 		case t.take(`\?`):
 			t.out.WriteByte('?')
@@ -225,6 +233,7 @@ func (t *translator) interval() error {
 	case least > maxRepeats || most > maxRepeats:
 		return fmt.Errorf(`a \{ repeats more than %d times`, maxRepeats)
 	case open:
+		t.unbounded = true
 		fmt.Fprintf(&t.out, "{%d,}", least)
 	case most < least:
 		return errors.New(`the numbers of a \{ are in the wrong order`)

@@ -14,11 +14,14 @@ const (
 	maxLine  = 4096 // octets
 )
 
-// Limits of applying rules to a value. One that grows by more octets than
-// maxGrowth, or that a rule still changes after maxPasses, has no end.
+// Limits of applying rules. A value that a rule still changes after maxPasses
+// has no end, nor has a header that grows by more octets than maxGrowth, or in
+// which patterns of unbounded length may look at more octets than maxWork: that
+// takes about a second.
 const (
 	maxPasses = 20
 	maxGrowth = 64 << 10
+	maxWork   = 64 << 20
 )
 
 // ErrEndless is the error of a value that a rule would change for ever, or
@@ -101,17 +104,28 @@ func parseRule(line string) (rule, error) {
 // Notes are remarks on rules that do less than they say, each with its line.
 func (r *Rules) Notes() []string { return r.notes }
 
+// Header is the work on one header, whose fields share the limits.
+type Header struct {
+	rules  *Rules
+	growth int // octets by which values may still grow
+	work   int // octets that patterns of unbounded length may still look at
+}
+
+// Header begins the work on a header.
+func (r *Rules) Header() *Header { return &Header{r, maxGrowth, maxWork} }
+
 // Apply applies the rules to the value of a header field, the last rule first,
 // each until it matches no more. Folds are a line feed to the patterns, and
 // come out as CRLF. Where a rule has no end Apply returns the value as it was, and an
 // error that wraps ErrEndless and names the rule's line.
-func (r *Rules) Apply(value string) (string, error) {
+func (h *Header) Apply(value string) (string, error) {
 	text := asRunes(strings.ReplaceAll(value, "\r\n", "\n"))
-	most, changed := len(text)+maxGrowth, false
-	for i := len(r.rules) - 1; i >= 0; i-- {
-		next, ok := r.rules[i].apply(text, most)
+	size, changed := len(text), false
+	for i := len(h.rules.rules) - 1; i >= 0; i-- {
+		rule := &h.rules.rules[i]
+		next, ok := h.apply(rule, text, size+h.growth)
 		if !ok {
-			return value, fmt.Errorf("%w (line %d)", ErrEndless, r.rules[i].line)
+			return value, fmt.Errorf("%w (line %d)", ErrEndless, rule.line)
 		}
 		changed = changed || next != text
 		text = next
@@ -119,14 +133,18 @@ func (r *Rules) Apply(value string) (string, error) {
 	if !changed {
 		return value, nil
 	}
+	h.growth -= max(0, len(text)-size)
 	return strings.ReplaceAll(asBytes(text), "\n", "\r\n"), nil
 }
 
 // apply is one rule, whose result may have most octets. It reports false if it
 // comes to no end.
-func (r rule) apply(text string, most int) (result string, ok bool) {
+func (h *Header) apply(r *rule, text string, most int) (result string, ok bool) {
 	for range maxPasses {
-		at := r.re.FindAllStringIndex(text, -1)
+		at, ok := h.find(r, text)
+		if !ok {
+			return text, false
+		}
 		if len(at) == 0 {
 			return text, true
 		}
@@ -152,4 +170,17 @@ func (r rule) apply(text string, most int) (result string, ok bool) {
 		}
 	}
 	return text, !r.re.MatchString(text)
+}
+
+// find returns every match, or false where that may be too much work.
+func (h *Header) find(r *rule, text string) (at [][]int, ok bool) {
+	if !r.unbounded {
+		return r.re.FindAllStringIndex(text, -1), true
+	}
+	most := 1 + max(0, h.work)/(len(text)+1)
+	at = r.re.FindAllStringIndex(text, most)
+	for _, match := range at {
+		h.work -= len(text) - match[0]
+	}
+	return at, len(at) < most && h.work > 0
 }

@@ -39,7 +39,7 @@ func TestApply(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got, err := r.Apply(row.value); got != row.want || err != nil {
+			if got, err := r.Header().Apply(row.value); got != row.want || err != nil {
 				t.Errorf("got %q, %v; want %q", got, err, row.want)
 			}
 		})
@@ -58,11 +58,36 @@ func TestApplyEnds(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := r.Apply(row.value)
+			got, err := r.Header().Apply(row.value)
 			if !errors.Is(err, ErrEndless) || !strings.Contains(err.Error(), "line 1") || got != row.value {
 				t.Errorf("got %d octets, %v; want the value as it was and ErrEndless with its line", len(got), err)
 			}
 		})
+	}
+	r, err := Parse("a\tbbbbbbbbbb\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	header, grown := r.Header(), 0
+	for range 1000 {
+		got, _ := header.Apply(strings.Repeat("a", 100))
+		grown += len(got) - 100
+	}
+	if grown > maxGrowth || grown < maxGrowth-1000 {
+		t.Errorf("a header grew by %d octets", grown)
+	}
+	if r, err = Parse("y\\|y.*x\tq\n"); err != nil {
+		t.Fatal(err)
+	}
+	header = r.Header()
+	header.work = 1000
+	for _, row := range []struct {
+		length int
+		ends   bool
+	}{{20, true}, {40, false}, {10, true}, {1000, false}, {1, false}} { // the last finds nothing left
+		if _, err := header.Apply(strings.Repeat("y", row.length)); errors.Is(err, ErrEndless) == row.ends {
+			t.Errorf("%d octets, each with a look at the rest: %v", row.length, err)
+		}
 	}
 	for _, rules := range []string{"X\tX\n", "a*\tq\n", "$\tx\n", ".*\tq\n"} {
 		r, err := Parse("# text\n" + rules)
@@ -72,7 +97,7 @@ func TestApplyEnds(t *testing.T) {
 		if n := r.Notes(); len(n) != 1 || !strings.HasPrefix(n[0], "line 2: ") {
 			t.Errorf("%q: notes %q; want one for line 2", rules, n)
 		}
-		if _, err := r.Apply("Xa"); err != nil {
+		if _, err := r.Header().Apply("Xa"); err != nil {
 			t.Errorf("%q: %v", rules, err)
 		}
 	}
@@ -156,7 +181,7 @@ func FuzzApply(f *testing.F) {
 		if err != nil {
 			return
 		}
-		got, err := r.Apply(value)
+		got, err := r.Header().Apply(value)
 		if err != nil && got != value {
 			t.Errorf("%v, and the value became %q", err, got)
 		}
