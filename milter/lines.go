@@ -116,6 +116,9 @@ const maxLine = 8 << 10
 // printable escapes what could begin another line or control a terminal.
 // OpenDKIM leaves that to the log daemon.
 func printable(text string) string {
+	if len(text) <= maxLine && !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return text // nearly always
+	}
 	var b strings.Builder
 	for i := 0; i < len(text); {
 		r, n := utf8.DecodeRuneInString(text[i:])

@@ -83,6 +83,30 @@ func TestMessageLines(t *testing.T) {
 	}
 }
 
+// A message with thousands of fields gets a few lines.
+func TestLinesAreBounded(t *testing.T) {
+	f := lineFacts{cfg: config.Default(), decision: Decision{Verdict: Verify}, unreadResults: 5000}
+	for i := range 5000 {
+		f.fields = append(f.fields, dkim.Field{Name: "DKIM-Signature", Value: fmt.Sprintf("v=1; a=rsa-sha256; d=d%d.example; s=s; h=from; b=x", i)})
+		f.outcome.verified = append(f.outcome.verified, dkim.Result{Status: dkim.Neutral, Err: dkim.ErrUntrusted, Field: i})
+	}
+	kinds := map[string]int{}
+	for _, l := range messageLines(f) {
+		text := printable(l.text)
+		if len(text) > maxLine+20 {
+			t.Errorf("%d octets: %.100s", len(text), text)
+		}
+		kinds[strings.Join(strings.Fields(text)[1:4], " ")]++
+	}
+	for kind, want := range map[string]int{
+		"failed to parse": maxAlike, "ignoring signature from": maxAlike, "ignoring 4980 signatures": 1, "message has signatures": 1,
+	} {
+		if kinds[kind] != want {
+			t.Errorf("%d lines of %q, want %d: %v", kinds[kind], kind, want, kinds)
+		}
+	}
+}
+
 // Lines go to the given log, bare, whatever text they hold in one line; a nil
 // Lines is none.
 func TestLines(t *testing.T) {

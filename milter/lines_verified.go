@@ -14,6 +14,10 @@ import (
 	"github.com/postseal/postseal/milter/dkim"
 )
 
+// maxAlike bounds the lines of one kind that a message gets: it may have
+// thousands of fields, and OpenDKIM writes a line for each.
+const maxAlike = 20
+
 // seenSignature is one that came with the message.
 type seenSignature struct {
 	dkim.Result
@@ -23,7 +27,7 @@ type seenSignature struct {
 
 // verified tells of the signatures that came with the message.
 func (w *lineWriter) verified() {
-	for range w.unreadResults {
+	for range min(w.unreadResults, maxAlike) {
 		w.add(syslog.LOG_WARNING, "failed to parse Authentication-Results: header field")
 	}
 	if len(w.outcome.verified) == 0 {
@@ -81,12 +85,13 @@ func (s seenSignature) ignored() bool {
 }
 
 func (w *lineWriter) leftOut(signatures []seenSignature) {
-	many := 0
+	many, untrusted := 0, 0
 	for _, s := range signatures {
 		switch {
-		case errors.Is(s.Err, dkim.ErrTooManySignatures):
+		case errors.Is(s.Err, dkim.ErrTooManySignatures), s.ignored() && untrusted == maxAlike:
 			many++
 		case errors.Is(s.Err, dkim.ErrUntrusted):
+			untrusted++
 			w.add(syslog.LOG_INFO, "ignoring signature from %s", s.tags["d"])
 		}
 	}

@@ -1,6 +1,7 @@
 package milter
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +17,10 @@ func TestRedirect(t *testing.T) {
 	good := signedHeader(t, signer, plainHeader, plainBody)
 	srv := startServer(t, loadText(t, `redirect_failures_to = "bad@example.org"`, records))
 	m := srv.connect(t, "mail.elsewhere.example", "192.0.2.9")
+	many := make([]string, 100_000)
+	for i := range many {
+		many[i] = fmt.Sprintf("a%d@elsewhere.example", i)
+	}
 	for _, tt := range []struct {
 		name   string
 		body   string
@@ -31,9 +36,16 @@ func TestRedirect(t *testing.T) {
 			"-jörg@elsewhere.example", "h Original-Recipient: utf-8;jörg@elsewhere.example",
 			"+bad@example.org",
 		}},
-		{name: "more recipients than can be kept", body: "x\r\n", rcpt: slices.Repeat([]string{strings.Repeat("a", 60000) + "@elsewhere.example"}, 20),
+		{name: "more recipients than can be kept", body: "x\r\n", rcpt: many,
 			code: 'y', answer: "451 4.5.3 too many recipients"},
-		{name: "more recipients than can be kept, pass", body: plainBody, rcpt: slices.Repeat([]string{strings.Repeat("a", 60000) + "@elsewhere.example"}, 20), code: 'a'},
+		{name: "no address", body: "x\r\n", rcpt: []string{""}, code: 'y', answer: "451 4.1.3 a recipient's address cannot be replaced"},
+		{name: "an address of two lines", body: "x\r\n", rcpt: []string{"a\r\n@elsewhere.example"}, code: 'y', answer: "451 4.1.3 a recipient's address cannot be replaced"},
+		{name: "a long address", body: "x\r\n", rcpt: []string{strings.Repeat("a", 60_000) + "@elsewhere.example"}, code: 'y', answer: "451 4.1.3 a recipient's address cannot be replaced"},
+		{name: "an address that is no UTF-8", body: "x\r\n", rcpt: []string{"\xff;@elsewhere.example"}, code: 'a', want: []string{
+			"-rcpt@elsewhere.example", "h Original-Recipient: rfc822;rcpt@elsewhere.example",
+			"-\xff;@elsewhere.example", "h Original-Recipient: utf-8;\xff;@elsewhere.example", "+bad@example.org",
+		}},
+		{name: "more recipients than can be kept, pass", body: plainBody, rcpt: many, code: 'a'},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			e := m.deliver(letter{header: good, body: tt.body, rcpt: tt.rcpt})
@@ -41,6 +53,11 @@ func TestRedirect(t *testing.T) {
 				t.Errorf("got %q, %q %q; want %q, %q %q", got, e.code, e.text, tt.want, tt.code, tt.answer)
 			}
 		})
+	}
+	refusing := startServer(t, loadText(t, "redirect_failures_to = \"bad@example.org\"\non_bad_signature = \"reject\"\n", records))
+	e := refusing.connect(t, "mail.elsewhere.example", "192.0.2.9").deliver(letter{header: good, body: "x\r\n", rcpt: []string{""}})
+	if e.code != 'y' || !strings.HasPrefix(e.text, "550 5.7.0 bad DKIM signature") {
+		t.Errorf("refused mail with a recipient that cannot be replaced: %q %q", e.code, e.text)
 	}
 	if m.actions&0xc != 0xc {
 		t.Errorf("actions %#x lack those of recipients", m.actions)

@@ -130,7 +130,7 @@ func (m *message) judge() (reply, error) {
 		return reply{}, err
 	}
 	m.outcome.judged(m.verifier.Results(), m.decision.Author, m.snapshot.cfg)
-	m.boundRedirection()
+	m.checkRedirection()
 	if m.outcome.disposition.action == config.Accept || m.outcome.disposition.action == config.Quarantine {
 		return m.conclude()
 	}
