@@ -17,7 +17,9 @@ type explanation struct {
 	Decision milter.Verdict  `json:"decision"`
 	Reasons  []milter.Reason `json:"reasons"`
 	Words    []string        `json:"words"`
-	Keys     []explainedKey  `json:"keys"`
+	// Advice is what to change where mail is to be signed and is not.
+	Advice []string       `json:"advice,omitempty"`
+	Keys   []explainedKey `json:"keys"`
 }
 
 type explainedKey struct {
@@ -51,9 +53,9 @@ daemon_name) and MacroList, --rcpt the recipients of DontSignMailTo.
 Without --client the mail comes from this machine, as with sendmail(1). Root asks as
 the daemon's user does, as check-config.
 
-With --json: {decision, reasons: [{code, args}], words: [text], keys: [{name, row,
-domain, selector, auid, algorithm, bits, error}]}; decision is sign, verify, pass (left
-alone), bad_from, malformed or refuse.`,
+With --json: {decision, reasons: [{code, args}], words: [text], advice: [text], keys:
+[{name, row, domain, selector, auid, algorithm, bits, error}]}; decision is sign, verify,
+pass (left alone), bad_from, malformed or refuse.`,
 		Example: `  postseal explain user@example.com
   postseal explain user@example.com --client 192.0.2.7
   postseal explain user@example.com --client 192.0.2.7 --login user@example.com
@@ -100,7 +102,14 @@ alone), bad_from, malformed or refuse.`,
 				return l.failed(err)
 			}
 			f.Mode = l.cfg.Mode
-			e, bad := explain(l.snapshot.Decide(f), l.form)
+			d, peer, err := leaveAlone(l.cfg, f)
+			if err != nil {
+				return err
+			}
+			if !peer {
+				d = l.snapshot.Decide(f)
+			}
+			e, bad := explain(d, l.form)
 			if hint := whoAsked(l.user, bad...); hint != "" && len(bad) > 0 {
 				fmt.Fprintf(cmd.ErrOrStderr(), "postseal: %s\n", hint)
 			}
@@ -129,6 +138,7 @@ func explain(d milter.Decision, names form) (e explanation, bad []error) {
 	for _, r := range d.Reasons {
 		e.Words = append(e.Words, names.words(r.String()))
 	}
+	e.Advice = advise(d, names)
 	for _, r := range d.Requests {
 		k := explainedKey{Name: r.KeyName, Row: r.Row, Domain: r.Domain, Selector: r.Selector, AUID: r.AUID}
 		if key, err := r.Signer(); err != nil {
@@ -147,6 +157,9 @@ func printExplanation(cmd *cobra.Command, e explanation, names form) {
 	fmt.Fprintf(out, "decision: %s\n", e.Decision)
 	for _, w := range e.Words {
 		fmt.Fprintf(out, "  because %s\n", w)
+	}
+	for _, a := range e.Advice {
+		fmt.Fprintf(out, "to have it signed: %s\n", a)
 	}
 	for _, k := range e.Keys {
 		fmt.Fprintf(out, "key %q: d=%s s=%s", k.Name, k.Domain, k.Selector)
