@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -129,6 +130,10 @@ func (k *newKey) make(c call) error {
 		if k.bits < 1024 {
 			c.say("WARNING: RFC6376 advises minimum 1024-bit keys")
 		}
+		k.bits = max(k.bits, 1) // 0 would be the default
+	}
+	if !slices.Contains(strings.Split(strings.ToLower(k.hashes), ":"), "sha256") {
+		c.say("WARNING: h=%s allows no signature that passes: what is signed today has sha256 (RFC 8301 §3.1)", k.hashes)
 	}
 	key, err := keys.Generate(kind, k.bits)
 	if err != nil {

@@ -213,6 +213,8 @@ func TestGenkeyAsOpenDKIM(t *testing.T) {
 		{name: "value of a flag", args: "--test=1"},
 		{name: "missing folder", args: "-D @DIR@/absent"},
 		{name: "short key", args: "-b 512 -D @DIR@", why: "no verifier takes such a key (RFC 8301 §3.2)", ours: outcomeOf{Exit: 1, Err: "opendkim-genkey: WARNING: RFC6376 advises minimum 1024-bit keys\n"}},
+		{name: "no bits", args: "-b 0 -D @DIR@", why: "Debian's has words of openssl", ours: outcomeOf{Exit: 1, Err: "key size"}},
+		{name: "the algorithm of signatures as a hash", args: "-b 1024 -h rsa-sha256 -D @DIR@", why: "no verifier finds its hash in this record", ours: outcomeOf{Err: "WARNING: h=rsa-sha256 allows no signature that passes", Files: map[string]string{"default.txt": "v=DKIM1; h=rsa-sha256; k=rsa; "}}},
 		{name: "Ed25519", args: "--ed25519 -D @DIR@", why: "Debian's has no such option", ours: outcomeOf{Files: map[string]string{"default.txt": "default._domainkey\tIN\tTXT\t( \"v=DKIM1; h=sha256; k=ed25519; \"\n\t  \"p="}}},
 		{name: "a selector that the shell would run", args: "-b 1024 -s a;echo_b>c -D @DIR@", why: "it is no name", ours: outcomeOf{Exit: 1, Err: "selector"}},
 		{name: "note of several tags", args: "-b 1024 -n x;p=y -D @DIR@", why: "the record would have other tags", ours: outcomeOf{Exit: 1, Err: "note"}},

@@ -175,11 +175,10 @@ func (t *keyTest) check(domain, selector string, public crypto.PublicKey) outcom
 	asked := &witness{Resolver: t.resolver}
 	r := outcome{Report: published.Check(ctx, asked, domain, selector, public)}
 	name := selector + "._domainkey." + domain
-	var timeout net.Error
 	switch {
 	case r.Has(published.BadName):
-		r.trouble = fmt.Sprintf("'%s' query failed", name)
-	case r.Has(published.LookupFailed) && (errors.Is(asked.err, context.DeadlineExceeded) || errors.As(asked.err, &timeout) && timeout.Timeout()):
+		r.trouble = "syntax error on input" // the name may have anything in it
+	case r.Has(published.LookupFailed) && asked.timedOut():
 		r.trouble = fmt.Sprintf("'%s' query timed out", name)
 	case r.Has(published.LookupFailed):
 		r.trouble = fmt.Sprintf("'%s' query failed", name)
@@ -207,6 +206,13 @@ func (w *witness) LookupTXT(ctx context.Context, name string) ([]string, bool, e
 	return txt, authentic, err
 }
 
+// timedOut reports whether nobody answered in time.
+func (w *witness) timedOut() bool {
+	var timeout net.Error
+	return errors.Is(w.err, context.DeadlineExceeded) || errors.Is(w.err, os.ErrDeadlineExceeded) ||
+		errors.As(w.err, &timeout) && timeout.Timeout()
+}
+
 // explain says more about a failure, where anything is to be said.
 func (t *keyTest) explain(r outcome) {
 	if t.verbose > 0 {
@@ -215,11 +221,17 @@ func (t *keyTest) explain(r outcome) {
 }
 
 // problems prints what is wrong with a record and what to do. That there is none
-// was said, and OpenDKIM's words suffice for it.
+// was said, and OpenDKIM's words suffice for it; what to do about a look-up that
+// failed is said in terms of flags that this command lacks.
 func (t *keyTest) problems(r outcome) {
 	for _, f := range r.Findings {
-		if f.Level == published.Problem && f.Code != published.NoRecord && f.Code != published.LookupFailed {
-			t.say("%s %s", f.Text, f.Fix)
+		text := strings.TrimSuffix(f.Text, ".") + "."
+		switch {
+		case f.Level != published.Problem, f.Code == published.NoRecord:
+		case f.Code == published.LookupFailed:
+			t.say("%s", text)
+		default:
+			t.say("%s %s", text, f.Fix)
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/postseal/postseal/keys"
+	"github.com/postseal/postseal/milter/resolver"
 )
 
 // toolKeys are keys that the tests of the tools share.
@@ -246,6 +247,8 @@ func TestTestkeyAsOpenDKIM(t *testing.T) {
 		{name: "case", args: "-d EXAMPLE.com -s DEFAULT -vvv -x @DIR@/secure.conf"},
 		{name: "absent", args: "-d example.com -s absent -vv -x @DIR@/conf"},
 		{name: "SERVFAIL", args: "-d failing.test -s default -x @DIR@/conf", why: "the answer does not say that there is no record", ours: outcomeOf{Exit: 69, Err: "'default._domainkey.failing.test' query failed\n"}},
+		{name: "SERVFAIL, verbose", args: "-d failing.test -s default -v -x @DIR@/conf", why: "ours says why", ours: outcomeOf{Exit: 69, Err: "'default._domainkey.failing.test' query failed\nopendkim-testkey: The record could not be looked up: "}},
+		{name: "no domain name", args: "-d * -s default -vv -x @DIR@/conf", why: "ours says why", ours: outcomeOf{Exit: 69, Err: "opendkim-testkey: syntax error on input\nopendkim-testkey: domain: \"*\": '*' cannot stand in a domain name. Correct"}},
 		{name: "no such key file", args: "-d example.com -s default -k @DIR@/absent -x @DIR@/conf"},
 		{name: "a folder as key file", args: "-d example.com -s default -k @DIR@ -x @DIR@/conf"},
 		{name: "no key in the file", args: "-d example.com -s default -k @DIR@/junk -x @DIR@/conf", why: "Debian's has words of OpenSSL", ours: outcomeOf{Exit: 69, Err: "@DIR@/junk: no private key: "}},
@@ -292,6 +295,30 @@ func TestTestkeyAsOpenDKIM(t *testing.T) {
 		cases = append(cases, c)
 	}
 	compareTool(t, "opendkim-testkey", prepareTestkey(z), cases)
+}
+
+// A nameserver that is silent times out, one that refuses does not.
+func TestTestkeyTimeout(t *testing.T) {
+	t.Parallel()
+	silent, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	for _, tt := range []struct{ name, server, want string }{
+		{"silent", silent.LocalAddr().String(), "'s._domainkey.example.com' query timed out"},
+		{"failing", serveZone(t, "127.0.0.1:0", nil).addr, "'s._domainkey.failing.test' query failed"},
+	} {
+		client, err := resolver.New(resolver.Options{Nameservers: []string{tt.server}, Timeout: 100 * time.Millisecond, CacheSize: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		domain := strings.TrimPrefix(strings.Fields(tt.want)[0], "'s._domainkey.")
+		test := keyTest{resolver: client}
+		if got := test.check(strings.TrimSuffix(domain, "'"), "s", nil).trouble; got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
 }
 
 // A record as OpenDKIM judges it: every text of its library.
