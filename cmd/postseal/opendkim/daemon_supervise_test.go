@@ -3,6 +3,7 @@ package opendkim
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -85,6 +86,77 @@ func TestSupervision(t *testing.T) {
 			t.Errorf("left behind: %v, %v", left, err)
 		}
 	})
+}
+
+// A supervisor whose command was interrupted before the daemon served ends, with
+// its daemon.
+func TestInterruptedStart(t *testing.T) {
+	t.Parallel()
+	i := newInstance(t, daemonProgram(t))
+	i.conf("AutoRestart yes")
+	command, supervisor, err := os.Pipe()
+	i.must(err)
+	i.must(command.Close())
+	cmd := i.command()
+	cmd.Env = append(os.Environ(), "POSTSEAL_PROCESS=detached")
+	cmd.ExtraFiles = []*os.File{supervisor}
+	i.must(cmd.Start())
+	i.must(supervisor.Close())
+	i.pid = cmd.Process.Pid
+	if err := cmd.Wait(); cmd.ProcessState.ExitCode() != exitSoftware {
+		t.Errorf("it ends with %v", err)
+	}
+	if left, err := os.ReadDir(filepath.Join(i.dir, "run")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// A daemon does not die of a log that nobody reads any more.
+func TestLogReaderGone(t *testing.T) {
+	t.Parallel()
+	i := newInstance(t, daemonProgram(t))
+	i.conf()
+	reader, log, err := os.Pipe()
+	i.must(err)
+	cmd := i.command("-f")
+	cmd.Stderr = log
+	i.must(cmd.Start())
+	i.must(log.Close())
+	i.pid = cmd.Process.Pid
+	ask := milter.Control{Dir: filepath.Join(i.dir, "run")}
+	i.await("its service", func() bool { _, err := ask.Status(t.Context()); return err == nil })
+	i.must(reader.Close())
+	i.must(cmd.Process.Signal(syscall.SIGHUP))
+	i.await("the reload", func() bool {
+		status, err := ask.Status(t.Context())
+		return err != nil || !status.LastReload.Time.IsZero()
+	})
+	i.must(cmd.Process.Signal(syscall.SIGTERM))
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	i.pid = 0
+}
+
+// A second daemon on the same socket fails, and leaves the first one its files.
+func TestSecondStart(t *testing.T) {
+	t.Parallel()
+	program := daemonProgram(t)
+	for _, line := range []string{"AutoRestart no", "AutoRestart yes"} {
+		t.Run(line, func(t *testing.T) {
+			t.Parallel()
+			i := newInstance(t, program)
+			i.conf(line)
+			i.start()
+			if exit, stderr := i.run(); exit != exitUnavailable || !strings.Contains(stderr, "another process answers") {
+				t.Errorf("exit status %d: %s", exit, stderr)
+			}
+			if data, err := os.ReadFile(filepath.Join(i.dir, "run/pid")); string(data) != strconv.Itoa(i.pid)+"\n" {
+				t.Errorf("the pid file says %q, %v; the daemon is %d", data, err, i.pid)
+			}
+			i.stop()
+		})
+	}
 }
 
 // In the foreground nothing forks, whatever the configuration says of it.

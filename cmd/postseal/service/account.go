@@ -117,7 +117,11 @@ func (a account) become() error {
 		{"setuid", func() error { return syscall.Setresuid(a.uid, a.uid, a.uid) }},
 	} {
 		if err := step.err(); err != nil {
-			return &Error{ExitNoPerm, fmt.Errorf("%s(): %s", step.name, reason(err))}
+			text := step.name + "(): " + reason(err)
+			if os.Geteuid() != 0 {
+				text += " (only root can become another user)"
+			}
+			return &Error{ExitNoPerm, errors.New(text)}
 		}
 	}
 	return a.verify()

@@ -3,19 +3,24 @@ package service
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
-// pidFile is the path of a file with the process id, "" for none.
-type pidFile string
+// pidFile is a file with the process id; without a path, none.
+type pidFile struct {
+	path string
+	// before is the process that it named when we wrote it, 0 for none.
+	before int
+}
 
 // writePid writes the pid file; see Options.Lenient for one that cannot be.
-func (o *Options) writePid(p pidFile, log *slog.Logger) error {
+func (o *Options) writePid(p *pidFile, log *slog.Logger) error {
 	err := p.write()
 	if err == nil {
 		return nil
@@ -30,11 +35,16 @@ func (o *Options) writePid(p pidFile, log *slog.Logger) error {
 
 // write replaces the file in one step. Root may do this in a folder of another
 // user's: nothing is followed or overwritten that this user may have put there.
-func (p pidFile) write() error {
-	if fi, err := os.Lstat(string(p)); err == nil && !fi.Mode().IsRegular() && fi.Mode().Type() != fs.ModeSymlink {
-		return fmt.Errorf("%s is no regular file", p)
+func (p *pidFile) write() error {
+	if fi, err := os.Lstat(p.path); err == nil && !fi.Mode().IsRegular() && fi.Mode().Type() != fs.ModeSymlink {
+		return fmt.Errorf("%s is no regular file", p.path)
 	}
-	next := string(p) + ".new"
+	p.before = p.read()
+	return p.put(os.Getpid())
+}
+
+func (p *pidFile) put(pid int) error {
+	next := p.path + ".new"
 	if err := os.Remove(next); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -42,9 +52,9 @@ func (p pidFile) write() error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(f, os.Getpid())
+	_, err = fmt.Fprintln(f, pid)
 	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(next, string(p))
+		err = os.Rename(next, p.path)
 	}
 	if err != nil {
 		_ = os.Remove(next)
@@ -52,20 +62,36 @@ func (p pidFile) write() error {
 	return err
 }
 
-// remove takes the file away if it is ours and we still may.
-func (p pidFile) remove() {
-	if p == "" {
-		return
+// read is the process that the file names, 0 for none. It neither follows nor
+// waits for what another user may have put there.
+func (p *pidFile) read() (pid int) {
+	f, err := os.OpenFile(p.path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return 0
 	}
-	if data, err := os.ReadFile(string(p)); err == nil && strings.TrimSpace(string(data)) == strconv.Itoa(os.Getpid()) {
-		_ = os.Remove(string(p)) // the folder may be root's, and we no longer are
-	}
+	defer f.Close()
+	data, _ := io.ReadAll(io.LimitReader(f, 32))
+	pid, _ = strconv.Atoi(strings.TrimSpace(string(data))) // what is no number is nobody
+	return max(pid, 0)
 }
 
-// makeFolder makes the folder of the control socket for the user who will be
-// the daemon. Where that fails, the control socket will say so.
+// remove takes the file away if it is ours and we still may. After a start that
+// failed, it names the daemon again that was there before and still runs.
+func (p *pidFile) remove(failed bool) {
+	if p.path == "" || p.read() != os.Getpid() {
+		return
+	}
+	if failed && p.before > 0 && !errors.Is(syscall.Kill(p.before, 0), syscall.ESRCH) && p.put(p.before) == nil {
+		return
+	}
+	_ = os.Remove(p.path) // the folder may be root's, and we no longer are
+}
+
+// makeFolder makes the folder of the control socket, which a reboot may have
+// taken away, for the user who will be the daemon; not those above it, which a slip
+// of the pen may name. Where that fails, the control socket will say so.
 func makeFolder(dir string, a account) {
-	if os.MkdirAll(filepath.Dir(dir), 0o755) == nil && os.Mkdir(dir, 0o755) == nil {
+	if os.Mkdir(dir, 0o755) == nil {
 		_ = os.Lchown(dir, a.uid, a.gid)
 	}
 }

@@ -78,6 +78,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // Programs that call it are started again by it, with the same command line: they
 // should come here before they do anything else.
 func Run(ctx context.Context, o Options) error {
+	signal.Ignore(syscall.SIGPIPE) // who reads the log may go, and the daemon stays
 	var p parent
 	if !o.Foreground {
 		var err error
@@ -143,12 +144,13 @@ func (o *Options) serve(ctx context.Context, cfg *config.Config, p parent) error
 		}
 		err = p.ready()
 	}
-	if err == nil {
+	failed := err != nil
+	if !failed {
 		l.lines.Starting(os.Args[1:])
 		err = d.Run(ctx, reload)
 		l.lines.Terminating(exitOf(err))
 	}
-	pid.remove()
+	pid.remove(failed)
 	if err != nil && cfg.Syslog { // else it stands on standard error
 		l.Error("not started, or ended by an error", "problems", strings.Split(err.Error(), "\n"))
 	}
@@ -162,11 +164,11 @@ func (o *Options) serve(ctx context.Context, cfg *config.Config, p parent) error
 func (o *Options) start(cfg *config.Config, l *log, p parent) (d *milter.Daemon, pid pidFile, err error) {
 	hostname, err := os.Hostname()
 	if err != nil {
-		return nil, "", err
+		return nil, pid, err
 	}
 	user, err := findAccount(cfg.UserID)
 	if err != nil {
-		return nil, "", err
+		return nil, pid, err
 	}
 	options := milter.DaemonOptions{
 		Load: o.loader(cfg), Log: l.Logger, Level: l.level, Lines: l.lines, ConfigFile: o.File, Resolver: o.Resolver,
@@ -181,8 +183,8 @@ func (o *Options) start(cfg *config.Config, l *log, p parent) (d *milter.Daemon,
 		}
 		makeFolder(cfg.RuntimeDirectory, user)
 		if cfg.PidFile != "" && p.role != worker { // a worker's supervisor has written it
-			pid = pidFile(cfg.Path(cfg.PidFile))
-			if err := o.writePid(pid, l.Logger); err != nil {
+			pid.path = cfg.Path(cfg.PidFile)
+			if err := o.writePid(&pid, l.Logger); err != nil {
 				return err
 			}
 		}

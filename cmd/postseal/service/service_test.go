@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -95,7 +96,7 @@ func TestPidFile(t *testing.T) {
 			if err := tt.prepare(dir); err != nil {
 				t.Fatal(err)
 			}
-			p := pidFile(dir + "/pid")
+			p := pidFile{path: dir + "/pid"}
 			err := p.write()
 			if (err != nil) != tt.fails {
 				t.Fatalf("error %v", err)
@@ -106,25 +107,51 @@ func TestPidFile(t *testing.T) {
 			if tt.fails {
 				return
 			}
-			fi, err := os.Lstat(string(p))
+			fi, err := os.Lstat(p.path)
 			if err != nil || fi.Mode() != 0o644 {
 				t.Errorf("%v, %v", fi.Mode(), err)
 			}
-			if data, err := os.ReadFile(string(p)); err != nil || string(data) != own {
+			if data, err := os.ReadFile(p.path); err != nil || string(data) != own {
 				t.Errorf("%q, %v", data, err)
 			}
-			p.remove()
+			p.remove(false)
 			if left, _ := filepath.Glob(dir + "/pid*"); len(left) > 0 {
 				t.Errorf("left: %q", left)
 			}
 		})
 	}
+	t.Run("a pipe, later", func(t *testing.T) {
+		p := pidFile{path: filepath.Join(t.TempDir(), "pid")}
+		if err := syscall.Mkfifo(p.path, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p.remove(false) // and does not wait for a writer
+		if _, err := os.Lstat(p.path); err != nil {
+			t.Error(err)
+		}
+	})
+	// A start that fails beside a running daemon does not take its pid file away.
+	t.Run("a failed start", func(t *testing.T) {
+		for before, want := range map[int]string{os.Getppid(): strconv.Itoa(os.Getppid()) + "\n", 1 << 30: "", 0: ""} {
+			p := pidFile{path: filepath.Join(t.TempDir(), "pid")}
+			if err := os.WriteFile(p.path, []byte(strconv.Itoa(before)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.write(); err != nil {
+				t.Fatal(err)
+			}
+			p.remove(true)
+			if data, _ := os.ReadFile(p.path); string(data) != want {
+				t.Errorf("%d was there before; now %q, want %q", before, data, want)
+			}
+		}
+	})
 	t.Run("of another daemon", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "pid")
 		if err := os.WriteFile(path, []byte("1\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		pidFile(path).remove()
+		(&pidFile{path: path}).remove(false)
 		if _, err := os.Stat(path); err != nil {
 			t.Error(err)
 		}
@@ -137,7 +164,7 @@ func TestPidFileTrouble(t *testing.T) {
 	var log strings.Builder
 	for _, lenient := range []bool{true, false} {
 		o := Options{Lenient: lenient}
-		err := o.writePid("/nonexistent/pid", slog.New(slog.NewTextHandler(&log, nil)))
+		err := o.writePid(&pidFile{path: "/nonexistent/pid"}, slog.New(slog.NewTextHandler(&log, nil)))
 		if (err == nil) != lenient {
 			t.Errorf("lenient %v: %v", lenient, err)
 		}

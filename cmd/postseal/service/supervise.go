@@ -33,17 +33,19 @@ func (o *Options) supervise(cfg *config.Config, process opendkim.Process, p pare
 	s := supervisor{log: l, signals: signals, restarts: restarts{limit: process.AutoRestartCount, rate: process.AutoRestartRate}}
 	var pid pidFile
 	if cfg.PidFile != "" {
+		user, err := findAccount(cfg.UserID)
+		if err != nil {
+			return err
+		}
 		// The daemon's, which may have a root folder of its own.
-		pid = pidFile(filepath.Join(cfg.ChangeRootDirectory, cfg.Path(cfg.PidFile)))
-		if err := o.writePid(pid, l.Logger); err != nil {
+		makeFolder(filepath.Join(cfg.ChangeRootDirectory, cfg.RuntimeDirectory), user)
+		pid.path = filepath.Join(cfg.ChangeRootDirectory, cfg.Path(cfg.PidFile))
+		if err := o.writePid(&pid, l.Logger); err != nil {
 			return err
 		}
 	}
-	defer pid.remove()
-	s.ready = func() error {
-		s.ready = nil
-		return p.ready()
-	}
+	s.ready = p.ready
+	defer func() { pid.remove(s.ready != nil) }()
 	return s.run()
 }
 
@@ -105,6 +107,7 @@ func (s *supervisor) once() (stopped bool, err error) {
 					<-ended
 					return false, err
 				}
+				s.ready = nil
 			}
 			if serves && later != nil {
 				_ = c.Process.Signal(later)
