@@ -74,9 +74,6 @@ func daemon(c call) int {
 	if o.flags['V'] > 0 {
 		return c.printVersion()
 	}
-	if o.flags['Q'] > 0 {
-		return c.queryTest()
-	}
 	if o.conf == "" {
 		o.conf = os.DevNull // there may be flags enough
 		if _, err := os.Stat(defaultConf); err == nil {
@@ -91,6 +88,8 @@ func daemon(c call) int {
 		return c.check(o)
 	case o.extract != "":
 		return c.printValue(o)
+	case o.flags['Q'] > 0:
+		return c.queryTest(o)
 	case o.files != "":
 		return c.testMode(o)
 	}

@@ -7,13 +7,17 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/postseal/postseal/cmd/postseal/service"
 	"github.com/postseal/postseal/config/dataset"
 )
 
 // queryTest is -Q: the first line of standard input is a data set, each of the
 // others "KEY/FIELDS". The row's value is printed as so many fields, the last of
-// which takes the rest. Letter case counts.
-func (c call) queryTest() (exit int) {
+// which takes the rest. Letter case counts. The configuration is only checked.
+func (c call) queryTest(o *daemonOptions) (exit int) {
+	if _, err := o.load(true); err != nil {
+		return c.end(&service.Error{Exit: exitConfig, Err: err})
+	}
 	lines := bufio.NewScanner(c.in)
 	if !lines.Scan() {
 		c.complain("no data set on standard input")

@@ -80,6 +80,9 @@ var failingStarts = []failingStart{
 	{name: "a data set that is not there", args: []string{"-Q"}, conf: "<file:/nosuch\na/1\n"},
 	{name: "a data set of no type", args: []string{"-Q"}, conf: "<foo:bar\n"},
 	{name: "questions", args: []string{"-Q"}, conf: "<csl:a=b:c,d=:e,f\na/1\na/2\nd/2\nd/1\nf/1\nnone/1\nA/1\n"},
+	{name: "questions and a check", args: []string{"-n", "-Q"}},
+	{name: "questions and a value", args: []string{"-Q", "-e", "Socket"}},
+	{name: "questions without a configuration", args: []string{"-Q", "-x", "nosuch"}},
 	{name: "a question without a number", args: []string{"-Q"}, conf: "<csl:a=b\na\n"},
 	{name: "a question with a word", args: []string{"-Q"}, conf: "<csl:a=b\na/x\n"},
 	{name: "a question with less than nothing", args: []string{"-Q"}, conf: "<csl:a=b\na/-1\n"},
@@ -172,7 +175,7 @@ func TestDaemonOfAnotherUser(t *testing.T) {
 	cmd := i.command()
 	cmd.Args = []string{"setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", program, "-f", "-x", filepath.Join(i.dir, "conf")}
 	out, _ := cmd.CombinedOutput()
-	if code := cmd.ProcessState.ExitCode(); code != exitNoPerm || !strings.Contains(string(out), "opendkim: initgroups(): Operation not permitted\n") {
+	if code := cmd.ProcessState.ExitCode(); code != exitNoPerm || !strings.Contains(string(out), "opendkim: initgroups(): Operation not permitted (only root can become another user)\n") {
 		t.Errorf("exit status %d: %s", code, out)
 	}
 }
