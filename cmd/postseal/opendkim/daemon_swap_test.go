@@ -78,6 +78,7 @@ func startMachine(t *testing.T) *machine {
 	}
 	cmd := exec.Command("sh", "-c", `echo $$ >"$1/cgroup.procs" && exec unshare -mpfCiun --kill-child --propagation private sh -c "$2" sh "$3"`,
 		"sh", group, machineScript, hierarchy)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // a test that times out cleans nothing up
 	var output strings.Builder
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Start(); err != nil {
