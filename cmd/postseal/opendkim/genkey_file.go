@@ -11,7 +11,8 @@ import (
 // stage prepares the new content of the file at path: write makes it under
 // another name. commit(true) puts it in its place in one step, commit(false)
 // leaves everything as it was. A file that is there keeps its owner and mode, and
-// stays where a symbolic link leads, as if it had been written to.
+// stays where a symbolic link leads, as if it had been written to. One that is
+// mounted there by itself, as containers have them, is written to indeed.
 func stage(path string, write func(path string) error) (commit func(bool) error, err error) {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
@@ -41,9 +42,22 @@ func stage(path string, write func(path string) error) (commit func(bool) error,
 		var err error
 		if use {
 			err = os.Rename(temp, path)
+			if info != nil && errors.Is(err, syscall.EBUSY) {
+				err = overwrite(path, temp)
+			}
 		}
 		return errors.Join(err, os.RemoveAll(dir))
 	}, nil
+}
+
+// overwrite writes the content of another file into the one at path.
+func overwrite(path, from string) error {
+	content, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	defer clear(content)
+	return os.WriteFile(path, content, 0o600)
 }
 
 // likeBefore gives a file the owner and mode of the one that it replaces.

@@ -3,6 +3,7 @@ package opendkim
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"os"
 	"strconv"
@@ -108,14 +109,19 @@ func openReason(err error) string {
 	return strerror(err)
 }
 
-// write replaces a file in one step; what is no regular file is written to.
+// write replaces a file in one step; what is no regular file is written to, and
+// one in a folder of somebody else, too.
 func write(path, content string) error {
 	fill := func(path string) error { return os.WriteFile(path, []byte(content), 0o666) }
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+	info, missing := os.Stat(path)
+	if missing == nil && !info.Mode().IsRegular() {
 		return fill(path)
 	}
 	commit, err := stage(path, fill)
-	if err != nil {
+	switch {
+	case missing == nil && errors.Is(err, fs.ErrPermission):
+		return fill(path)
+	case err != nil:
 		return err
 	}
 	return commit(true)

@@ -1,11 +1,16 @@
 package opendkim
 
 import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/postseal/postseal/keys"
+	"github.com/postseal/postseal/testdata/peers"
 )
 
 // Debian's opendkim-genzone and ours.
@@ -89,6 +94,54 @@ func TestGenzoneAsOpenDKIM(t *testing.T) {
 		{name: "configuration: unknown name", args: "-x @DIR@/bad @DIR@/one", why: "ours says what is wrong with the line", ours: outcomeOf{Exit: 78, Err: "@DIR@/bad: configuration error at line 2: unrecognized parameter"}},
 		{name: "configuration: no table", args: "-x @DIR@/empty"},
 	})
+}
+
+// A file that is mounted by itself, and one in a folder where nothing can be
+// made, are written to, as Debian's does.
+func TestGenzoneWritesInPlace(t *testing.T) {
+	const alone = "POSTSEAL_TEST_OWN_MOUNTS"
+	if dir := os.Getenv(alone); dir != "" {
+		out := filepath.Join(dir, "locked", "zone")
+		if os.Geteuid() == 0 {
+			out = filepath.Join(dir, "zone")
+			if text, err := exec.Command("mount", "--bind", filepath.Join(dir, "file"), out).CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, text)
+			}
+		}
+		o := playOurs(t, "opendkim-genzone", dir, toolCase{args: "-o " + out + " csl:k1=example.com:s1:@DIR@/rsa.private"})
+		if text, err := os.ReadFile(out); err != nil || o.Exit != exitOK || !strings.HasPrefix(string(text), "; DKIM public key zone data\n") {
+			t.Errorf("ended with %d and %q; %q, %v", o.Exit, o.Err, text, err)
+		}
+		return
+	}
+	t.Parallel()
+	dir := toolDir(t)
+	writeToolKeys(t, dir)
+	writeFiles(t, dir, map[string]string{"file": "old\n", "zone": "old\n"})
+	if err := os.Mkdir(filepath.Join(dir, "locked"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	writeFiles(t, dir, map[string]string{"locked/zone": "old\n"})
+	if err := os.Chmod(filepath.Join(dir, "locked"), 0o500); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Chmod(filepath.Join(dir, "locked"), 0o700) })
+	run := func(words ...string) {
+		t.Helper()
+		cmd := exec.Command(words[0], words[1:]...)
+		cmd.Env = append(os.Environ(), alone+"="+dir)
+		if out, err := cmd.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("--- PASS: "+t.Name())) {
+			t.Errorf("%q: %v\n%s", words, err, out)
+		}
+	}
+	this := []string{os.Args[0], "-test.run=^" + t.Name() + "$", "-test.v"}
+	flags := []string{"unshare", "--mount"}
+	if os.Geteuid() != 0 {
+		flags = append(flags, "--map-root-user")
+		run(this...)
+	}
+	peers.Require(t, exec.Command(flags[0], append(flags[1:], "true")...).Run())
+	run(append(flags, this...)...)
 }
 
 // The strings of a record joined are the record, however long it is.
