@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/postseal/postseal/milter/resolver"
 	"github.com/postseal/postseal/milter/wire"
 )
 
@@ -44,7 +45,7 @@ type frame struct {
 	nr      wire.Step
 }
 
-// play sends frames and returns the codes of all replies: 'i' and 'm' changes,
+// play sends frames and returns the codes of all replies, those of changes,
 // too. It stops when the filter closes the connection, which is '!'.
 func (m *mta) play(frames []frame) string {
 	m.t.Helper()
@@ -62,7 +63,7 @@ func (m *mta) play(frames []frame) string {
 				return codes.String() + "!"
 			}
 			codes.WriteByte(code)
-			if code != 'i' && code != 'm' && code != 'p' {
+			if !strings.ContainsRune("impq", rune(code)) {
 				break
 			}
 		}
@@ -234,6 +235,71 @@ func TestMacrosAskedFor(t *testing.T) {
 		code, p := m.answer()
 		if code != 'O' || string(p[12:]) != row.want {
 			t.Errorf("actions %#x: answered with %q %q, want the macros %q", row.actions, code, p, row.want)
+		}
+	}
+}
+
+// Mail that nothing can save is refused at the end of its header, however the
+// MTA goes on, and told of once. What needs a change to the mail waits for its
+// end.
+func TestRefusedEarlyInAnyOrder(t *testing.T) {
+	hopeless := append([]string{"DKIM-Signature: v=1; a=rsa-sha1; d=example.com"}, plainHeader...)
+	forgery := append([]string{"Authentication-Results: mx.example.org; dkim=pass"}, hopeless...)
+	for _, row := range []struct {
+		name, settings, order, want, action string
+		header                              []string // nil: hopeless
+	}{
+		{name: "as Postfix", order: "MRTLN", want: "y", action: "reject"},
+		{name: "on to the end", order: "MRTLNBBE", want: "yyyy", action: "reject"},
+		{name: "EOH twice", order: "MLNNE", want: "yyy", action: "reject"},
+		{name: "no EOH", order: "MLBE", want: "yy", action: "reject"},
+		{name: "header and end", order: "MLE", want: "y", action: "reject"},
+		{name: "given up", order: "MLNA", want: "y", action: "reject"},
+		{name: "another step after it", order: "MLNTUE", want: "yy", action: "reject"},
+		{name: "results to remove", order: "MLNBE", want: "yyy", action: "reject", header: forgery},
+		{name: "redirection", order: "MLNBE", settings: `redirect_failures_to = "bad@example.org"`, want: "yyy", action: "reject"},
+		{name: "discard", order: "MLNE", settings: `on_bad_signature = "discard"`, want: "dd", action: "discard"},
+		{name: "tempfail", order: "MLNE", settings: `on_bad_signature = "tempfail"`, want: "yy", action: "tempfail"},
+		{name: "quarantine", order: "MLNBE", settings: `on_bad_signature = "quarantine"`, want: "csiqa", action: "quarantine"},
+		{name: "accept", order: "MLNBE", settings: `on_bad_signature = "accept"`, want: "csia", action: "accept"},
+		{name: "accept, results to remove", order: "MLNE", settings: `on_bad_signature = "accept"`, want: "cmia", action: "accept", header: forgery},
+		{name: "another signature may save it", order: "MLNBE", want: "ccy", action: "reject",
+			header: append([]string{"DKIM-Signature: v=1; a=ed25519-sha256; d=example.com; s=none; h=from; bh=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=; b=AAAA"}, hopeless...)},
+	} {
+		for _, version := range []uint32{2, 6} {
+			t.Run(fmt.Sprintf("%s, version %d", row.name, version), func(t *testing.T) {
+				settings := row.settings
+				if !strings.Contains(settings, "on_bad_signature") {
+					settings += "\non_bad_signature = \"reject\"\non_key_not_found = \"reject\"\n"
+				}
+				srv := startServer(t, loadText(t, settings, resolver.NewRecords(nil)))
+				m := srv.dial(t)
+				steps, want := uint32(allSteps), row.want
+				if version == 2 {
+					// Every step is answered, and there is no SKIP.
+					steps, want = 0, strings.NewReplacer("c", "", "s", "").Replace(want)
+				}
+				m.negotiate(version, 0x3f, steps)
+				m.connect("mail.elsewhere.example", "192.0.2.9")
+				header := row.header
+				if header == nil {
+					header = hopeless
+				}
+				got := m.play(stepsOf(row.order, header))
+				if version == 2 {
+					got = strings.ReplaceAll(got, "c", "")
+				}
+				if got != want {
+					t.Errorf("%s is answered with %q, want %q", row.order, got, want)
+				}
+				c := srv.Counts()
+				if c.Messages[Verify] != 1 || c.Actions[row.action] != 1 || len(c.Messages) != 1 || len(c.Actions) != 1 {
+					t.Errorf("counted %+v, want one message, %s", c, row.action)
+				}
+				if n := strings.Count(srv.log.String(), "msg=message"); n != 1 {
+					t.Errorf("%d lines, want one:\n%s", n, srv.log)
+				}
+			})
 		}
 	}
 }
