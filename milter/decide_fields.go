@@ -34,7 +34,7 @@ func (s *Snapshot) replace(fields []dkim.Field, d *Decision) []dkim.Field {
 		}
 		value, err := header.Apply(f.Value)
 		if err != nil && !told {
-			d.because(ReasonReplaceEndless, f.Name, err.Error())
+			d.because(ReasonReplaceEndless, clip(f.Name), err.Error())
 			told = true
 		}
 		replaced[i].Value = value
