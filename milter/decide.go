@@ -93,6 +93,15 @@ func (d *Decision) because(c Code, args ...string) {
 	d.Reasons = append(d.Reasons, because(c, args...))
 }
 
+// Peer reports whether the client is in peer_list: then its mail is left alone
+// from the connection on, and nothing else is asked. Only Host and Addr count.
+func (s *Snapshot) Peer(f Facts) (r Reason, peer bool) {
+	if _, peer = s.peers.Match(f.Host, address(f.Addr)); peer {
+		r = because(ReasonPeer, f.client())
+	}
+	return r, peer
+}
+
 // Decide says whether a message is signed, verified or left alone, and why. It
 // asks nobody and opens nothing: facts and the snapshot in, a decision out.
 func (s *Snapshot) Decide(f Facts) Decision {

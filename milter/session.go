@@ -247,8 +247,7 @@ func (s *session) connect(p []byte) error {
 	default: // an address that cannot be read is not local submission's
 		s.log.Warn("the MTA names a client's address that cannot be read; the client counts as a stranger", "client", s.host, "address", c.Address)
 	}
-	if _, peer := s.server.snapshot.Load().peers.Match(s.host, address(s.addr)); peer {
-		r := because(ReasonPeer, Facts{Host: s.host, Addr: s.addr}.client())
+	if r, peer := s.server.snapshot.Load().Peer(Facts{Host: s.host, Addr: s.addr}); peer {
 		s.log.Debug("connection left alone", "reason", r.String())
 		s.server.count(r.Code)
 		return s.wire.Reply(wire.CmdConnect, wire.Accept())

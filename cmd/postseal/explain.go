@@ -102,11 +102,10 @@ pass (left alone), bad_from, malformed or refuse.`,
 				return l.failed(err)
 			}
 			f.Mode = l.cfg.Mode
-			d, peer, err := leaveAlone(l.cfg, f)
-			if err != nil {
-				return err
-			}
-			if !peer {
+			d := milter.Decision{Verdict: milter.Pass}
+			if why, peer := l.snapshot.Peer(f); peer {
+				d.Reasons = []milter.Reason{why}
+			} else {
 				d = l.snapshot.Decide(f)
 			}
 			e, bad := explain(d, l.form)

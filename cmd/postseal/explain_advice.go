@@ -1,13 +1,6 @@
 package main
 
-import (
-	"net/netip"
-
-	"github.com/postseal/postseal/config"
-	"github.com/postseal/postseal/config/dataset"
-	"github.com/postseal/postseal/milter"
-	"github.com/postseal/postseal/milter/hosts"
-)
+import "github.com/postseal/postseal/milter"
 
 // advice is what to change so that mail is signed, by the reason why it is not.
 // Reasons that say it themselves are not here.
@@ -39,32 +32,4 @@ func advise(d milter.Decision, names form) []string {
 		}
 	}
 	return all
-}
-
-// leaveAlone is the decision on mail of a client in peer_list, which is made
-// when it connects. peer reports whether the client is one.
-func leaveAlone(c *config.Config, f milter.Facts) (d milter.Decision, peer bool, err error) {
-	if !c.PeerList.IsSet() {
-		return d, false, nil
-	}
-	set, err := dataset.Open(c.PeerList, dataset.Options{Base: c.BaseDirectory})
-	if err != nil {
-		return d, false, err
-	}
-	list, _, err := hosts.New(set)
-	if err != nil {
-		return d, false, err
-	}
-	addr, client := f.Addr, f.Host
-	if !addr.IsValid() {
-		addr = netip.AddrFrom4([4]byte{127, 0, 0, 1}) // local submission
-	} else if text := "[" + addr.String() + "]"; client != text {
-		client += " " + text
-	}
-	if _, peer = list.Match(f.Host, addr); !peer {
-		return d, false, nil
-	}
-	d.Verdict = milter.Pass
-	d.Reasons = []milter.Reason{{Code: milter.ReasonPeer, Args: []string{client}}}
-	return d, true, nil
 }
