@@ -51,6 +51,7 @@ type difference struct{ mail, ours, why string }
 // Who signs, with which d=, s= and i=, is as with OpenDKIM, from the same
 // tables and settings; what differs is listed in setups with the reason.
 func TestDecisionAsOpenDKIM(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	inline := writeSharedKey(t, dir)
 	for _, s := range setups {

@@ -19,6 +19,7 @@ import (
 // as with OpenDKIM under the same opendkim.conf; what differs is listed in
 // wireSetups with the reason.
 func TestWireAsOpenDKIM(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	inline := writeSharedKey(t, dir)
 	for _, s := range wireSetups {
