@@ -64,13 +64,42 @@ var login = regexp.MustCompile(`//.*@`)
 // shown is a data set's value without a password.
 func (r *reading) shown(s setting) string { return login.ReplaceAllString(s.value, "//***@") }
 
-// macroList takes what can be listed.
+// maxMacros bounds MacroList.
+const maxMacros = 1000
+
+// macroList takes what can be listed. OpenDKIM puts braces around a name itself:
+// one that has them is never set there, and mail that was not signed is not
+// signed here either.
 func (r *reading) macroList(s setting) {
-	if kind, _, _ := strings.Cut(s.value, ":"); strings.EqualFold(kind, "refile") && r.openable(s) {
-		r.refuse(s, s.value+": invalid data set type for MacroList", "write file: or csl:")
+	if !r.openable(s) {
 		return
 	}
-	r.put(s, &r.config.MacroList)
+	spec := r.dataSet(s)
+	set, err := dataset.Open(spec, dataset.Options{Base: r.config.BaseDirectory, ExactCase: true})
+	switch {
+	case err != nil:
+		r.refuse(s, r.shown(s)+": dkimf_db_open(): "+databaseReason(err), err.Error())
+		return
+	case !set.Walkable():
+		r.refuse(s, s.value+": invalid data set type for MacroList", "write file: or csl:")
+		return
+	case len(set.Rows()) > maxMacros:
+		r.errorAt(s.place, "illegal value", fmt.Sprintf("%s: %s holds %d names, and at most %d are taken; is it the right file?", s.name, set.Source(), len(set.Rows()), maxMacros))
+		return
+	}
+	var kept, braced []string
+	for _, row := range set.Rows() {
+		if strings.HasPrefix(row.Key, "{") {
+			braced = append(braced, row.Key)
+		} else {
+			kept = append(kept, row.Key+"="+row.Value)
+		}
+	}
+	if braced != nil {
+		r.notice(s, "%s: no effect, as in OpenDKIM, which puts the braces around a name itself; leave them out", quoted(braced))
+		spec = dataset.List(kept...)
+	}
+	r.config.MacroList = spec
 }
 
 // maxRules bounds the file of ReplaceRules.
