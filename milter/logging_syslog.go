@@ -147,7 +147,7 @@ func (s *syslogSocket) fail(err error) {
 		s.rest = s.now().Add(syslogPause)
 	}
 	if !s.failed && !s.quiet {
-		fmt.Fprintf(s.second, "%s: syslog: %v; the log goes here until a log daemon answers\n", s.ident, err)
+		fmt.Fprintf(s.second, "%s: syslog: %v; the log goes here until a log daemon answers; in the background, nowhere\n", s.ident, err)
 	}
 	s.failed = true
 }

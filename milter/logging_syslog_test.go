@@ -64,7 +64,7 @@ func TestSyslogComesAndGoes(t *testing.T) {
 
 	s.send(syslog.LOG_INFO, "before")
 	s.send(syslog.LOG_INFO, "before, too")
-	want := regexp.QuoteMeta(id) + `: syslog: .*: connect: no such file or directory; the log goes here until a log daemon answers\n` +
+	want := regexp.QuoteMeta(id) + `: syslog: .*: connect: no such file or directory; the log goes here until a log daemon answers; in the background, nowhere\n` +
 		regexp.QuoteMeta(id+": before\n"+id+": before, too\n")
 	if !regexp.MustCompile(`^` + want + `$`).MatchString(second.String()) {
 		t.Errorf("second log: %q", &second)
