@@ -335,13 +335,17 @@ func (s *Snapshot) wants() wire.Want {
 	}
 	macros := []string{"i", "j", "daemon_name", "auth_type", "auth_authen"}
 	for _, m := range s.macroList {
-		if !slices.Contains(macros, m.name) {
-			macros = append(macros, m.name)
-		}
+		macros = append(macros, m.name)
 	}
-	if s.senderMacro != "" && !slices.Contains(macros, s.senderMacro) {
+	if s.senderMacro != "" {
 		macros = append(macros, s.senderMacro)
 	}
+	seen := make(map[string]bool, len(macros))
+	macros = slices.DeleteFunc(macros, func(name string) bool {
+		again := seen[name]
+		seen[name] = true
+		return again
+	})
 	w.Macros = map[wire.Command][]string{wire.CmdEOH: macros}
 	return w
 }

@@ -23,7 +23,7 @@ func advise(d milter.Decision, names form) []string {
 		text := advice[r.Code]
 		if r.Code == milter.ReasonModeNoSign {
 			text = `set mode = "sv"`
-			if names.names != nil {
+			if names.opendkim {
 				text = "set Mode sv"
 			}
 		}

@@ -37,6 +37,11 @@ func (r *reading) actions() {
 			r.action(s, a.action, quarantines)
 		}
 	}
+	// OpenDKIM defers mail whose key or row cannot sign, whatever it is told;
+	// nothing else depends on this action here.
+	if c.OnInternalError == config.Accept {
+		c.OnInternalError = config.Tempfail
+	}
 }
 
 // action reads a word; false means that it is none.

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -30,19 +31,41 @@ const (
 	testGroup = "daemon"
 )
 
-// daemonProgram builds the program and returns it under opendkim's name.
+// built is the program, which is built once for all tests of the package.
+var built = struct {
+	sync.Once
+	dir string
+	err error
+}{}
+
+func TestMain(m *testing.M) {
+	exit := m.Run()
+	if built.dir != "" {
+		os.RemoveAll(built.dir)
+	}
+	os.Exit(exit)
+}
+
+// daemonProgram returns the program under opendkim's name.
 func daemonProgram(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
-	program := filepath.Join(dir, "postseal")
-	if out, err := exec.Command("go", "build", "-o", program, "..").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+	built.Do(func() {
+		if built.dir, built.err = os.MkdirTemp("", "postseal-program-"); built.err != nil {
+			return
+		}
+		if built.err = os.Chmod(built.dir, 0o755); built.err != nil { // tests run it as other users
+			return
+		}
+		if out, err := exec.Command("go", "build", "-o", filepath.Join(built.dir, "postseal"), "..").CombinedOutput(); err != nil {
+			built.err = fmt.Errorf("go build: %w\n%s", err, out)
+			return
+		}
+		built.err = os.Symlink("postseal", filepath.Join(built.dir, "opendkim"))
+	})
+	if built.err != nil {
+		t.Fatal(built.err)
 	}
-	link := filepath.Join(dir, "opendkim")
-	if err := os.Symlink(program, link); err != nil {
-		t.Fatal(err)
-	}
-	return link
+	return filepath.Join(built.dir, "opendkim")
 }
 
 // debianProgram is Debian's opendkim.

@@ -196,9 +196,23 @@ func (o *Options) start(cfg *config.Config, l *log, p parent) (d *milter.Daemon,
 	case errors.As(err, &listen):
 		err = withExit(err, ExitUnavailable)
 	case err != nil:
-		err = withExit(err, ExitConfig)
+		err = o.inConfig(err)
 	}
 	return d, pid, err
+}
+
+// inConfig is an error of what the configuration names. Under an opendkim.conf
+// each of its lines begins with the file and has OpenDKIM's names.
+func (o *Options) inConfig(err error) error {
+	var with *Error
+	if errors.As(err, &with) || !o.Lenient {
+		return withExit(err, ExitConfig)
+	}
+	lines := strings.Split(opendkim.Words(err.Error()), "\n")
+	for i := range lines {
+		lines[i] = o.File + ": " + lines[i]
+	}
+	return &Error{ExitConfig, errors.New(strings.Join(lines, "\n"))}
 }
 
 // loader is Load for the daemon: the first time what was read already.

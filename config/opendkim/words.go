@@ -1,0 +1,44 @@
+package opendkim
+
+import (
+	"reflect"
+	"regexp"
+	"strings"
+	"sync"
+
+	"github.com/postseal/postseal/config"
+)
+
+// word is what could be a key of postseal.toml, or a path or address with a key
+// in it.
+var word = regexp.MustCompile(`[\w./@%+-]+`)
+
+// parameterNames are the names of the keys that stand out in a sentence: others
+// without "_" are words, too.
+var parameterNames = sync.OnceValue(func() map[string]string {
+	names := make(map[string]string)
+	t := reflect.TypeFor[config.Config]()
+	for i := range t.NumField() {
+		key := t.Field(i).Tag.Get("toml")
+		if key != "mta" && !strings.Contains(key, "_") {
+			continue
+		}
+		if name := Parameter(key); name != "" {
+			names[key] = name
+		}
+	}
+	return names
+})
+
+// Words is text, written for readers of a postseal.toml, with OpenDKIM's names
+// of the settings that it speaks of.
+func Words(text string) string {
+	names := parameterNames()
+	return word.ReplaceAllStringFunc(text, func(w string) string {
+		key := strings.TrimRight(w, ".")
+		if name, ok := names[key]; ok {
+			return name + w[len(key):]
+		}
+		return w
+	})
+}
