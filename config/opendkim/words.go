@@ -1,6 +1,7 @@
 package opendkim
 
 import (
+	"errors"
 	"reflect"
 	"regexp"
 	"strings"
@@ -41,4 +42,18 @@ func Words(text string) string {
 		}
 		return w
 	})
+}
+
+// In is an error about what an opendkim.conf names, met by those who know nothing
+// of the form: each of its lines gets the file and OpenDKIM's names. An *Error
+// has them and stays as it is.
+func In(file string, err error) error {
+	if conf := (*Error)(nil); errors.As(err, &conf) {
+		return err
+	}
+	lines := strings.Split(Words(err.Error()), "\n")
+	for i := range lines {
+		lines[i] = file + ": " + lines[i]
+	}
+	return errors.New(strings.Join(lines, "\n"))
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/postseal/postseal/cmd/postseal/service"
 	"github.com/postseal/postseal/config"
+	"github.com/postseal/postseal/config/opendkim"
 	"github.com/postseal/postseal/keys"
 	"github.com/postseal/postseal/milter"
 	"github.com/postseal/postseal/milter/proof"
@@ -30,7 +31,7 @@ func (c call) check(o *daemonOptions) (exit int) {
 	}
 	_, err = milter.Load(f.Config, milter.Environment{Keys: keys.NewCache(0, proof.Prove, quiet), Log: quiet, Signer: &uid})
 	if err != nil {
-		return c.end(&service.Error{Exit: exitConfig, Err: err})
+		return c.end(&service.Error{Exit: exitConfig, Err: opendkim.In(o.conf, err)})
 	}
 	return exitOK
 }

@@ -201,18 +201,13 @@ func (o *Options) start(cfg *config.Config, l *log, p parent) (d *milter.Daemon,
 	return d, pid, err
 }
 
-// inConfig is an error of what the configuration names. Under an opendkim.conf
-// each of its lines begins with the file and has OpenDKIM's names.
+// inConfig is an error of what the configuration names, in the terms of its form.
 func (o *Options) inConfig(err error) error {
 	var with *Error
 	if errors.As(err, &with) || !o.Lenient {
 		return withExit(err, ExitConfig)
 	}
-	lines := strings.Split(opendkim.Words(err.Error()), "\n")
-	for i := range lines {
-		lines[i] = o.File + ": " + lines[i]
-	}
-	return &Error{ExitConfig, errors.New(strings.Join(lines, "\n"))}
+	return &Error{ExitConfig, opendkim.In(o.File, err)}
 }
 
 // loader is Load for the daemon: the first time what was read already.
