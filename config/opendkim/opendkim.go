@@ -6,6 +6,7 @@ package opendkim
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -174,10 +175,12 @@ func FindRuntimeDirectory(path string) (string, error) {
 	return runtimeDirectory(&c), nil
 }
 
-// runtimeDirectory is the folder of the pid file, which OpenDKIM can write to.
+// runtimeDirectory is the folder of the pid file, which OpenDKIM can write to,
+// unless it is one that all daemons share.
 func runtimeDirectory(c *config.Config) string {
 	if c.PidFile != "" {
-		if dir, err := filepath.Abs(filepath.Dir(c.Path(c.PidFile))); err == nil {
+		dir, err := filepath.Abs(filepath.Dir(c.Path(c.PidFile)))
+		if err == nil && !slices.Contains([]string{"/", "/run", "/var/run", "/tmp"}, dir) {
 			return dir
 		}
 	}

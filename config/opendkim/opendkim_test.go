@@ -257,6 +257,8 @@ func TestLoadConfig(t *testing.T) {
 func TestRuntimeDirectory(t *testing.T) {
 	for _, tt := range []struct{ pid, environment, want string }{
 		{"/run/x/pid", "/run/systemd", "/run/x"},
+		{"/run/opendkim.pid", "", "/run/opendkim"},
+		{"/var/run/opendkim.pid", "/run/systemd", "/run/systemd"},
 		{"", "/run/systemd:/run/more", "/run/systemd"},
 		{"", "", "/run/opendkim"},
 	} {
