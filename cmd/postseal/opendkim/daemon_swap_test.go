@@ -72,8 +72,8 @@ func startMachine(t *testing.T) *machine {
 	if _, err := os.Stat(root + "/cgroup.procs"); err != nil {
 		hierarchy, root = "unified", "/sys/fs/cgroup"
 	}
-	group := filepath.Join(root, "postseal-test-"+strconv.Itoa(os.Getpid()))
-	if err := os.Mkdir(group, 0o755); err != nil {
+	group, err := os.MkdirTemp(root, "postseal-test-")
+	if err != nil {
 		peers.Require(t, fmt.Errorf("no control group for a systemd: %w", err))
 	}
 	cmd := exec.Command("sh", "-c", `echo $$ >"$1/cgroup.procs" && exec unshare -mpfCiun --kill-child --propagation private sh -c "$2" sh "$3"`,
