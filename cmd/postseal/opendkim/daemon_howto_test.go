@@ -18,6 +18,8 @@ type howTo struct {
 	shell  []string // opendkim-genkey is the daemon's own
 	start  string   // how the daemon is started
 	socket string
+	script string
+	shows  string // in what the script prints
 }
 
 var howTos = []howTo{
@@ -62,6 +64,8 @@ Socket      inet:8891@localhost
 		},
 		start:  "opendkim",
 		socket: "inet:8891@127.0.0.1",
+		script: signingScript,
+		shows:  "DKIM-Signature:",
 	},
 	{
 		name: "all mail with one key, the socket in Postfix's folder",
@@ -99,10 +103,25 @@ OversignHeaders From
 		// Debian's unit does not read /etc/default/opendkim; its init script does so:
 		start:  `. /etc/default/opendkim; opendkim -p "$SOCKET"`,
 		socket: "local:/var/spool/postfix/opendkim/opendkim.sock",
+		script: signingScript,
+		shows:  "DKIM-Signature:",
+	},
+	{
+		name:   "Debian's file as it is",
+		start:  "opendkim",
+		socket: "local:/run/opendkim/opendkim.sock",
+		script: `
+local stranger = { "h.test", "198.51.100.1" }
+deliver("not signed", { client = stranger })
+deliver("no author", { client = stranger, header = from("user") })
+deliver("a forged result", { client = stranger, header = from("user@example.com", { "Authentication-Results", "unknown-host; dkim=pass header.d=example.com" }) })
+deliver("ours", {})
+`,
+		shows: "dkim=permerror",
 	},
 }
 
-const howToScript = `
+const signingScript = `
 deliver("ours", { header = from("user@example.com") })
 deliver("below", { header = from("user@sub.example.com") })
 deliver("another domain's", { header = from("user@example.org") })
@@ -111,7 +130,7 @@ deliver("a stranger's", { client = { "h.test", "198.51.100.1" } })
 
 // What articles tell people to write runs unmodified, in the places that they
 // name, with the same outcome as with OpenDKIM; and of the second one the
-// socket is found without -p, too.
+// socket is found without -p, too. So does the file that Debian ships.
 func TestHowTos(t *testing.T) {
 	asRoot(t)
 	t.Parallel()
@@ -126,8 +145,8 @@ func TestHowTos(t *testing.T) {
 			if diff := lineDiff(theirs, ours); diff != "" {
 				t.Errorf("OpenDKIM (-) and ours (+):\n%s", diff)
 			}
-			if signed := strings.Count(strings.Join(ours, "\n"), "DKIM-Signature:"); signed == 0 {
-				t.Errorf("nothing is signed:\n%s", strings.Join(ours, "\n"))
+			if text := strings.Join(ours, "\n"); !strings.Contains(text, h.shows) {
+				t.Errorf("no %s:\n%s", h.shows, text)
 			}
 			if h.start == "opendkim" {
 				return
@@ -159,7 +178,7 @@ func (h howTo) follow(t *testing.T, program, start string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files := map[string]string{"/run/script.lua": string(prelude) + howToScript}
+	files := map[string]string{"/run/script.lua": string(prelude) + h.script}
 	for path, text := range h.files {
 		files[path] = text
 	}
