@@ -301,9 +301,21 @@ func (i *Instance) endProcesses() error {
 		}
 		select {
 		case <-i.exited:
+			endStragglers(group)
 			return nil
 		case <-time.After(stopTimeout):
 		}
 	}
 	return fmt.Errorf("private Postfix: processes of group %d do not end", -group)
+}
+
+// endStragglers ends what outlives master by a moment, and waits for it; not for
+// ever, since an init that does not wait for its children keeps them all.
+func endStragglers(group int) {
+	for range 100 {
+		if err := syscall.Kill(group, syscall.SIGKILL); err != nil {
+			return // none is left
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 }

@@ -127,8 +127,10 @@ func startMachine(t *testing.T) *machine {
 	return m
 }
 
+// command runs words in the machine, from its root: that is not the root of its
+// name space where ours is a folder (chroot).
 func (m *machine) command(words ...string) *exec.Cmd {
-	return exec.Command("nsenter", append([]string{"-t", strconv.Itoa(m.pid), "-m", "-p", "-C", "-i", "-u", "-n", "--"}, words...)...)
+	return exec.Command("nsenter", append([]string{"-t", strconv.Itoa(m.pid), "-m", "-p", "-C", "-i", "-u", "-n", "-r", "-w", "--"}, words...)...)
 }
 
 // shell runs a line of shell and returns what it prints.
