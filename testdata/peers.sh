@@ -19,7 +19,7 @@ packages=(
   unbound                     # a validating resolver
   swaks                       # SMTP client
   util-linux mount iproute2   # unshare, mount and ip, for tests in namespaces
-  systemd                     # runs Debian's own opendkim.service
+  systemd procps              # run Debian's own opendkim.service, which reloads by /bin/kill
 )
 services=(postfix opendkim opendmarc unbound)
 
