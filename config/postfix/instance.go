@@ -312,7 +312,7 @@ func (i *Instance) endProcesses() error {
 // endStragglers ends what outlives master by a moment, and waits for it; not for
 // ever, since an init that does not wait for its children keeps them all.
 func endStragglers(group int) {
-	for range 100 {
+	for range 20 {
 		if err := syscall.Kill(group, syscall.SIGKILL); err != nil {
 			return // none is left
 		}
