@@ -5,8 +5,8 @@ import (
 	"io/fs"
 	"log/syslog"
 	"strings"
-	"syscall"
 
+	"github.com/postseal/postseal/config/opendkim"
 	"github.com/postseal/postseal/keys"
 )
 
@@ -28,7 +28,7 @@ func (w *lineWriter) failures() {
 		case errors.As(err, &unsafe):
 			w.bare(syslog.LOG_ERR, "%s: %s", key.Name, unsafe.Brief())
 		case errors.As(err, &path):
-			w.bare(syslog.LOG_ERR, "can't load key from %s: %s", path.Path, systemText(path.Err))
+			w.bare(syslog.LOG_ERR, "can't load key from %s: %s", path.Path, opendkim.SystemText(path.Err))
 		case key.Path == "":
 			w.bare(syslog.LOG_ERR, "KeyTable entry for '%s' corrupt", key.Name)
 		default:
@@ -48,14 +48,4 @@ func keyNameOf(err error, domain string) string {
 		return key.Name
 	}
 	return strings.ToLower(domain) // of a row "%"
-}
-
-// systemText is an error of the system in the words of strerror(3).
-func systemText(err error) string {
-	var number syscall.Errno
-	if !errors.As(err, &number) {
-		return err.Error()
-	}
-	text := number.Error()
-	return strings.ToUpper(text[:1]) + text[1:]
 }

@@ -32,11 +32,11 @@ func databaseReason(err error) string {
 	case errors.Is(err, dataset.ErrType):
 		return "Unknown database type"
 	case errors.As(err, &code):
-		return systemText(code)
+		return SystemText(code)
 	case strings.Contains(err.Error(), "is a directory"):
-		return systemText(syscall.EISDIR)
+		return SystemText(syscall.EISDIR)
 	}
-	return systemText(syscall.EINVAL)
+	return SystemText(syscall.EINVAL)
 }
 
 // dataSet is the data set of a setting. What cannot be an element of a list here
@@ -110,7 +110,7 @@ const maxRules = 1 << 20
 func (r *reading) replaceRules(s setting) {
 	data, err := dataset.ReadFile(r.config.Path(s.value), maxRules)
 	if err != nil {
-		r.refuse(s, s.value+": fopen(): "+systemText(err), "name a file of lines PATTERN<TAB>TEXT, or remove the line")
+		r.refuse(s, s.value+": fopen(): "+SystemText(err), "name a file of lines PATTERN<TAB>TEXT, or remove the line")
 		return
 	}
 	number := 0

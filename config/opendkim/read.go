@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/postseal/postseal/config"
 	"github.com/postseal/postseal/config/dataset"
@@ -71,7 +70,7 @@ func splitLine(line string) (name, value string, ok bool) {
 func (r *reading) read(path, from string, depth int) {
 	data, err := dataset.ReadFile(path, config.MaxFile)
 	if err != nil {
-		text := systemText(err)
+		text := SystemText(err)
 		if from != "" {
 			text += "; included at " + from
 		}
@@ -238,14 +237,4 @@ func (s setting) printed() string {
 		return strconv.Itoa(s.number)
 	}
 	return s.value
-}
-
-// systemText is what strerror(3) says of a system's error, or the error's text.
-func systemText(err error) string {
-	var code syscall.Errno
-	if !errors.As(err, &code) {
-		return err.Error()
-	}
-	text := code.Error()
-	return strings.ToUpper(text[:1]) + text[1:]
 }

@@ -235,7 +235,7 @@ func (r *reading) put(s setting, field any) {
 func (r *reading) baseDirectory() {
 	here, err := os.Getwd()
 	if err != nil {
-		r.fail(ExitConfig, r.path, ".: chdir(): "+systemText(err), "the working directory")
+		r.fail(ExitConfig, r.path, ".: chdir(): "+SystemText(err), "the working directory")
 	}
 	r.config.BaseDirectory = here
 	s, ok := r.setting("BaseDirectory")
@@ -248,7 +248,7 @@ func (r *reading) baseDirectory() {
 	}
 	// With a slash at its end only a folder is found.
 	if _, err := os.Stat(dir + "/"); err != nil {
-		r.refuse(s, s.value+": chdir(): "+systemText(err), "make the folder, or name another")
+		r.refuse(s, s.value+": chdir(): "+SystemText(err), "make the folder, or name another")
 		return
 	}
 	r.config.BaseDirectory = dir

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/postseal/postseal/config"
 )
@@ -56,4 +57,14 @@ func In(file string, err error) error {
 		lines[i] = file + ": " + lines[i]
 	}
 	return errors.New(strings.Join(lines, "\n"))
+}
+
+// SystemText is what strerror(3) says of a system's error, or the error's text.
+func SystemText(err error) string {
+	var code syscall.Errno
+	if !errors.As(err, &code) {
+		return err.Error()
+	}
+	text := code.Error()
+	return strings.ToUpper(text[:1]) + text[1:]
 }

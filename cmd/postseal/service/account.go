@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/postseal/postseal/config/opendkim"
 )
 
 // account is whom the daemon runs as.
@@ -117,7 +119,7 @@ func (a account) become() error {
 		{"setuid", func() error { return syscall.Setresuid(a.uid, a.uid, a.uid) }},
 	} {
 		if err := step.err(); err != nil {
-			text := step.name + "(): " + reason(err)
+			text := step.name + "(): " + opendkim.SystemText(err)
 			if os.Geteuid() != 0 {
 				text += " (only root can become another user)"
 			}

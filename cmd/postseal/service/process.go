@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/postseal/postseal/config/opendkim"
 )
 
 // role is what a process of the daemon does.
@@ -150,7 +152,7 @@ func (c *child) close() {
 func (o *Options) launch() error {
 	c, err := spawn(detached)
 	if err != nil {
-		return &Error{ExitOSErr, fmt.Errorf("fork(): %s", reason(err))}
+		return &Error{ExitOSErr, fmt.Errorf("fork(): %s", opendkim.SystemText(err))}
 	}
 	if <-c.started {
 		return nil

@@ -231,23 +231,13 @@ func (o *Options) changeRoot(cfg *config.Config) error {
 	}
 	_, _ = time.Now().Zone() // reads the time zone's file, which may be out of reach then
 	if err := os.Chdir(dir); err != nil {
-		return &Error{ExitOSErr, fmt.Errorf("%s: chdir(): %s", dir, reason(err))}
+		return &Error{ExitOSErr, fmt.Errorf("%s: chdir(): %s", dir, opendkim.SystemText(err))}
 	}
 	if err := syscall.Chroot("."); err != nil {
-		return &Error{ExitOSErr, fmt.Errorf("%s: chroot(): %s", dir, reason(err))}
+		return &Error{ExitOSErr, fmt.Errorf("%s: chroot(): %s", dir, opendkim.SystemText(err))}
 	}
 	return nil
 }
 
 // say prints a warning of the start.
 func (o *Options) say(text string) { fmt.Fprintf(o.Stderr, "%s: %s\n", o.Name, text) }
-
-// reason is the system's part of an error in the words of strerror(3).
-func reason(err error) string {
-	var no syscall.Errno
-	if !errors.As(err, &no) {
-		return err.Error()
-	}
-	text := no.Error()
-	return strings.ToUpper(text[:1]) + text[1:]
-}
