@@ -1,6 +1,7 @@
 package milter
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -45,12 +46,19 @@ func Listen(socket string, mode fs.FileMode, group string) (net.Listener, error)
 	return l, nil
 }
 
+// private makes unix sockets that only their owner can connect to: bind(2) gives
+// the file the mode that the socket has by then. The umask would do it for all
+// that this process, and each that it starts, makes at the time.
+var private = net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+	var chmod error
+	err := c.Control(func(fd uintptr) { chmod = syscall.Fchmod(int(fd), 0o600) })
+	return errors.Join(err, chmod)
+}}
+
 // listenUnix opens a unix socket that nobody else can connect to before its
 // mode and group are set.
 func listenUnix(path string, mode fs.FileMode, gid int) (net.Listener, error) {
-	old := syscall.Umask(0o177)
-	l, err := net.Listen("unix", path)
-	syscall.Umask(old)
+	l, err := private.Listen(context.Background(), "unix", path)
 	if err != nil {
 		return nil, listenError(err)
 	}

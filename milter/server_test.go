@@ -6,7 +6,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -147,6 +149,51 @@ func TestListenUnix(t *testing.T) {
 	if _, err := Listen("local:"+filepath.Join(dir, "t"), 0o600, "no-such-group"); err == nil || !strings.Contains(err.Error(), "groupadd") {
 		t.Errorf("unknown group: %v", err)
 	}
+}
+
+// A socket is its owner's alone until it gets its mode, and what others make at the
+// same time gets theirs: the umask of the process stays as it is.
+func TestListenUnixAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	before := umask(t)
+	var all sync.WaitGroup
+	for i := range 64 {
+		path := filepath.Join(dir, strconv.Itoa(i))
+		all.Go(func() {
+			for range 8 {
+				l, err := private.Listen(t.Context(), "unix", path)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if fi, err := os.Stat(path); err != nil || fi.Mode().Perm() != 0o600 {
+					t.Errorf("mode %v, error %v; want 0600", fi.Mode(), err)
+				}
+				l.Close()
+				if l, err = Listen("local:"+path, 0o660, ""); err != nil {
+					t.Error(err)
+					return
+				}
+				if now := umask(t); now != before {
+					t.Errorf("the umask is %s, it was %s", now, before)
+				}
+				l.Close()
+			}
+		})
+	}
+	all.Wait()
+}
+
+// umask is that of this process.
+func umask(t *testing.T) string {
+	t.Helper()
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(status), "Umask:")
+	value, _, _ := strings.Cut(rest, "\n")
+	return strings.TrimSpace(value)
 }
 
 func TestListenTCP(t *testing.T) {
