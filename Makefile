@@ -54,7 +54,8 @@ check: go ## gofmt, go vet and staticcheck, each without a complaint
 	$(GO) run $(STATICCHECK) -checks inherit,-ST1005 $(PACKAGES)
 
 unit: go ## run all tests, with the race detector where there is a C compiler
-	@race=-race
+	@umask 022 # the tests hand files to other users
+	race=-race
 	if [ "$$($(GO) env CGO_ENABLED)" != 1 ] || ! command -v "$$($(GO) env CC)" >/dev/null; then
 	  race=
 	  echo "no C compiler, or CGO_ENABLED=0: the tests run without the race detector"

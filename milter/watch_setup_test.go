@@ -89,7 +89,8 @@ func (w *watching) settings(lines string) {
 			settings = append(settings, line)
 		}
 	}
-	w.put("postseal.toml", strings.Join(append(settings, lines), "\n")+"\n")
+	w.put("next.toml", strings.Join(append(settings, lines), "\n")+"\n")
+	w.rename("next.toml", "postseal.toml")
 }
 
 func (w *watching) at(name string) string { return filepath.Join(w.dir, name) }
@@ -101,11 +102,17 @@ func (w *watching) must(err error) {
 	}
 }
 
-// put writes in place.
+// put writes in place, and never leaves less than text for others to read: on a
+// busy machine a test may rest for long between the calls.
 func (w *watching) put(name, text string) {
 	w.t.Helper()
 	w.must(os.MkdirAll(filepath.Dir(w.at(name)), 0o755))
-	w.must(os.WriteFile(w.at(name), []byte(text), 0o600))
+	f, err := os.OpenFile(w.at(name), os.O_WRONLY|os.O_CREATE, 0o600)
+	w.must(err)
+	defer f.Close()
+	_, err = f.WriteString(text)
+	w.must(err)
+	w.must(f.Truncate(int64(len(text))))
 }
 
 func (w *watching) rename(from, to string) { w.t.Helper(); w.must(os.Rename(w.at(from), w.at(to))) }

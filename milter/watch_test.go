@@ -32,7 +32,11 @@ func TestWatchedTable(t *testing.T) {
 			w.put(".signing.table.swp", rowCom+rowOrg)
 			w.rename(".signing.table.swp", "signing.table")
 		}},
-		{"removed and made", "", nil, func(w *watching) { w.remove("signing.table"); w.put("signing.table", rowCom+rowOrg) }},
+		{"removed and made", "", nil, func(w *watching) {
+			w.remove("signing.table")
+			w.put(".signing.table.new", rowCom+rowOrg)
+			w.rename(".signing.table.new", "signing.table")
+		}},
 		{"a secret of Kubernetes", linked, volume, func(w *watching) {
 			w.put("volume/..2/signing.table", rowCom+rowOrg)
 			w.link("..2", "volume/..data_tmp")
@@ -207,7 +211,10 @@ func TestUnreadableTable(t *testing.T) {
 	cmd := w.command()
 	if os.Geteuid() == 0 {
 		const nobody = 65534
-		w.must(os.Chmod(filepath.Dir(w.dir), 0o755)) // the program is in there too
+		for _, dir := range []string{filepath.Dir(w.dir), filepath.Dir(program)} { // whatever the umask is
+			w.must(os.Chmod(dir, 0o755))
+		}
+		w.must(os.Chmod(program, 0o755))
 		w.must(filepath.WalkDir(w.dir, func(path string, _ os.DirEntry, _ error) error { return os.Chown(path, nobody, nobody) }))
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	}

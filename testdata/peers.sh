@@ -7,6 +7,7 @@
 # POSTSEAL_REQUIRE_PEERS=1 makes a missing program a failure (continuous
 # integration); otherwise the tests that need it are skipped.
 set -euo pipefail
+umask 022 # what packages lay on this machine is for all of its users
 
 packages=(
   gcc libc6-dev               # go test -race

@@ -155,6 +155,10 @@ func (l layout) writeSettled(name, text string) error {
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		return err
 	}
+	// Whatever the umask is: the processes that deliver are not root.
+	if err := os.Chmod(path, 0o644); err != nil {
+		return err
+	}
 	old := time.Now().Add(-time.Minute)
 	return os.Chtimes(path, old, old)
 }
