@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,7 +26,7 @@ type Cache struct {
 	now   func() time.Time
 
 	mu       sync.Mutex
-	contents lru[[sha256.Size]byte, *proven]
+	contents lru[digest, *proven]
 	files    lru[fileRef, *fileState]
 }
 
@@ -40,7 +41,7 @@ func NewCache(capacity int, prove func(domain, selector string, key crypto.Signe
 	}
 	return &Cache{
 		prove: prove, log: log, read: readKeyFile, now: time.Now,
-		contents: newLRU[[sha256.Size]byte, *proven](capacity),
+		contents: newLRU[digest, *proven](capacity),
 		files:    newLRU[fileRef, *fileState](capacity),
 	}
 }
@@ -84,7 +85,7 @@ type source struct {
 // signer returns the key of a source. stale is why the key is one from before,
 // while the file has none that can be used. A file that is bad is logged, once
 // for each state that it is in, unless the tables are loading.
-func (c *Cache) signer(src source, domain, selector string, loading bool) (key crypto.Signer, stale, err error) {
+func (c *Cache) signer(src source, domain, selector string, loading bool) (key usable, stale, err error) {
 	if src.path != "" {
 		return c.fromFile(fileRef{src.path, src.policy, src.held}, domain, selector, loading)
 	}
@@ -98,12 +99,35 @@ type proven struct {
 	parse, probe       sync.Once
 	key                crypto.Signer
 	parseErr, probeErr error
+	passed             atomic.Bool // the key is there, and proven
+}
+
+// digest names the content of a key file.
+type digest [sha256.Size]byte
+
+// usable is a proven key, and what it was read from.
+type usable struct {
+	crypto.Signer
+	content digest
+}
+
+// known returns the proven key of a content, nil if it is not kept any more.
+func (c *Cache) known(content digest) crypto.Signer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e, ok := c.contents.byKey[content]; ok {
+		if p := e.Value.(lruItem[digest, *proven]).value; p.passed.Load() {
+			c.contents.order.MoveToFront(e)
+			return p.key
+		}
+	}
+	return nil
 }
 
 // fromBytes returns the key in data, and makes data zero.
-func (c *Cache) fromBytes(data []byte, p policy, domain, selector string) (crypto.Signer, error) {
+func (c *Cache) fromBytes(data []byte, p policy, domain, selector string) (usable, error) {
 	defer clear(data)
-	sum := sha256.Sum256(data)
+	sum := digest(sha256.Sum256(data))
 	c.mu.Lock()
 	e := c.contents.get(sum, func() *proven {
 		// What stays if a step panics.
@@ -112,10 +136,10 @@ func (c *Cache) fromBytes(data []byte, p policy, domain, selector string) (crypt
 	c.mu.Unlock()
 	e.parse.Do(func() { e.key, e.parseErr = ParsePrivate(data) })
 	if e.parseErr != nil {
-		return nil, e.parseErr
+		return usable{}, e.parseErr
 	}
 	if err := p.check(e.key); err != nil {
-		return nil, err
+		return usable{}, err
 	}
 	e.probe.Do(func() {
 		err := c.prove(domain, selector, e.key)
@@ -123,11 +147,12 @@ func (c *Cache) fromBytes(data []byte, p policy, domain, selector string) (crypt
 			err = fmt.Errorf("%w: %w", ErrNotProven, err)
 		}
 		e.probeErr = err
+		e.passed.Store(err == nil)
 	})
 	if e.probeErr != nil {
-		return nil, e.probeErr
+		return usable{}, e.probeErr
 	}
-	return e.key, nil
+	return usable{e.key, sum}, nil
 }
 
 // lru is a map of bounded size that forgets what was not asked for longest.

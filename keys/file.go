@@ -1,7 +1,6 @@
 package keys
 
 import (
-	"crypto"
 	"errors"
 	"fmt"
 	"io"
@@ -54,44 +53,48 @@ type content struct {
 // fileState is what the cache knows of a key file.
 type fileState struct {
 	mu     sync.Mutex
-	id     fileID        // of the file that good was read from
-	good   crypto.Signer // nil until there was one
-	stale  error         // why the file's present content is not used
-	told   string        // the last thing logged about a bad file
-	warned string        // the last thing logged about safety
+	id     fileID // of the file that good was read from
+	good   usable // without a key until there was one
+	name   string // the selector of the row that good was read for
+	stale  error  // why the file's present content is not used
+	told   string // the last thing logged about a bad file
+	warned string // the last thing logged about safety
 }
 
 // fromFile returns the key of a file, which it reads only if it changed.
-func (c *Cache) fromFile(ref fileRef, domain, selector string, loading bool) (key crypto.Signer, stale, err error) {
+func (c *Cache) fromFile(ref fileRef, domain, selector string, loading bool) (key usable, stale, err error) {
 	c.mu.Lock()
 	st := c.files.get(ref, func() *fileState { return &fileState{} })
 	c.mu.Unlock()
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	var now unix.Stat_t
-	if st.good != nil && st.stale == nil && unix.Stat(ref.path, &now) == nil && idOf(&now) == st.id {
+	if st.good.Signer != nil && st.stale == nil && unix.Stat(ref.path, &now) == nil && idOf(&now) == st.id {
 		return st.good, nil, nil
 	}
 	key, id, err := c.readProven(ref, st, domain, selector)
 	if err == nil {
-		if c.now().Sub(id.ctime) < settling {
+		// A time to come is that of a clock which was put back since: it will be
+		// another one if the file changes.
+		if c.now().Sub(id.ctime).Abs() < settling {
 			id = fileID{} // look again next time
 		}
-		st.id, st.good, st.stale, st.told = id, key, nil, ""
+		st.id, st.good, st.name, st.stale, st.told = id, key, selector, nil, ""
 		return key, nil, nil
 	}
-	if ref.held && st.good != nil && (errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist)) {
+	if ref.held && st.good.Signer != nil && (errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist)) {
 		return st.good, nil, nil
 	}
 	told := fmt.Sprint(id, err)
 	news := told != st.told
 	st.told = told
-	if st.good == nil {
+	// The key of another selector would make signatures that nobody can verify.
+	if st.good.Signer == nil || st.name != selector {
 		// What is found at load is listed by Store.Disabled.
 		if news && !loading {
 			c.log.Error("the key file has no usable key; mail that needs it is not let through (on_internal_error)", "path", ref.path, "err", err)
 		}
-		return nil, nil, err
+		return usable{}, nil, err
 	}
 	st.stale = err
 	if news {
@@ -100,10 +103,10 @@ func (c *Cache) fromFile(ref fileRef, domain, selector string, loading bool) (ke
 	return st.good, err, nil
 }
 
-func (c *Cache) readProven(ref fileRef, st *fileState, domain, selector string) (crypto.Signer, fileID, error) {
+func (c *Cache) readProven(ref fileRef, st *fileState, domain, selector string) (usable, fileID, error) {
 	found, err := c.read(ref.path, ref.policy)
 	if err != nil {
-		return nil, fileID{}, err
+		return usable{}, fileID{}, err
 	}
 	if found.unsafe != nil && found.unsafe.Error() != st.warned {
 		st.warned = found.unsafe.Error()

@@ -39,6 +39,9 @@ type Options struct {
 	Base string
 	// MinBits and MaxBits bound RSA keys; zero means 1024 and 8192.
 	MinBits, MaxBits int
+	// Unchanged, if not nil, reports whether the files of the configuration are as
+	// they were read: a key file that gets another key is used at once only then.
+	Unchanged func() bool
 	// UID is the user that signs, for CheckSafe.
 	UID int
 	// Later is for a process that is still root and will be UID: the keys of
@@ -68,6 +71,9 @@ type Store struct {
 	skipBad  bool
 	policy   policy
 	base     string
+	pins     pins
+	// unchanged is Options.Unchanged.
+	unchanged func() bool
 
 	signing     *dataset.Set // nil without tables
 	signingRows map[int]*signingRow
@@ -92,7 +98,8 @@ type Store struct {
 func Load(o Options, c *Cache) (*Store, error) {
 	s := &Store{
 		cache: c, multiple: o.MultipleSignatures, skipBad: o.SkipBadRows, subDomains: o.SubDomains, base: o.Base,
-		policy: policy{safe: o.RequireSafeKeys, uid: o.UID, minBits: o.MinBits, maxBits: o.MaxBits},
+		unchanged: o.Unchanged,
+		policy:    policy{safe: o.RequireSafeKeys, uid: o.UID, minBits: o.MinBits, maxBits: o.MaxBits},
 	}
 	if s.policy.minBits == 0 {
 		s.policy.minBits = minRSABits
@@ -259,7 +266,7 @@ func (s *Store) ReadKeys() {
 				if domain == ownDomain {
 					domain = "example.com"
 				}
-				key, stale, err := s.cache.signer(src, domain, rows[0].selector, true)
+				key, stale, err := s.signer(src, domain, rows[0].selector, true)
 				for _, k := range rows {
 					k.record(key, stale, err)
 				}

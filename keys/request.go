@@ -38,7 +38,7 @@ func (r Request) Signer() (crypto.Signer, error) {
 		domain = r.Domain
 	}
 	src := r.store.source(k, domain)
-	key, stale, err := r.store.cache.signer(src, r.Domain, r.Selector, false)
+	key, stale, err := r.store.signer(src, r.Domain, r.Selector, false)
 	if !k.perDomain() {
 		k.record(key, stale, err)
 	}

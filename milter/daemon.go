@@ -72,6 +72,7 @@ type Daemon struct {
 	files     *watch.Watcher
 	// What files watches: what the configuration names, and key files.
 	watched, watchedKeys []string
+	named                []string // by the configuration that was read last
 
 	mu         sync.Mutex
 	lastReload Reloaded
@@ -96,11 +97,8 @@ func NewDaemon(o DaemonOptions) (d *Daemon, err error) {
 			files.Close()
 		}
 	}()
-	if d.cfg, err = d.loadConfig(); err != nil {
-		return nil, err
-	}
-	s, err := Load(d.cfg, d.environment(nil))
-	if err != nil {
+	var s *Snapshot
+	if d.cfg, s, err = d.load(nil); err != nil {
 		return nil, err
 	}
 	if o.Drop != nil {
@@ -122,8 +120,38 @@ func NewDaemon(o DaemonOptions) (d *Daemon, err error) {
 	return d, nil
 }
 
-func (d *Daemon) environment(previous *Snapshot) Environment {
-	return Environment{Keys: d.keys, Resolver: d.o.Resolver, Log: d.o.Log, Previous: previous, Signer: d.o.Signer}
+// wholeAttempts is how often files that change while they are read are read anew.
+const wholeAttempts = 5
+
+var errMoving = errors.New("the files of the configuration change while they are read; try again when they are at rest")
+
+// load reads the configuration and everything that it names. If a file changes
+// meanwhile, what was read may be a mixture, as when a link to a folder with all of
+// them is put elsewhere: it is read anew then.
+func (d *Daemon) load(previous *Snapshot) (*config.Config, *Snapshot, error) {
+	for range wholeAttempts {
+		cfg, before, err := d.loadConfig()
+		var s *Snapshot
+		if err == nil {
+			s, err = Load(cfg, d.environment(cfg, previous, before.Same))
+		}
+		if err == nil && d.o.Signer != nil && previous != nil {
+			s.ReadKeys()
+		}
+		if before.Same() {
+			return cfg, s, err
+		}
+	}
+	return nil, nil, errMoving
+}
+
+func (d *Daemon) environment(cfg *config.Config, previous *Snapshot, unchanged func() bool) Environment {
+	if cfg.ChangeRootDirectory != "" {
+		unchanged = nil // other files stand there under the same names
+	}
+	return Environment{
+		Keys: d.keys, Resolver: d.o.Resolver, Log: d.o.Log, Previous: previous, Signer: d.o.Signer, Unchanged: unchanged,
+	}
 }
 
 // open opens the control socket and the milter sockets.
@@ -248,19 +276,12 @@ func (d *Daemon) reload(changed ...string) (Reloaded, error) {
 		d.mu.Unlock()
 	}()
 	old := d.server.Snapshot()
-	cfg, err := d.loadConfig()
-	var next *Snapshot
-	if err == nil {
-		next, err = Load(cfg, d.environment(old))
-	}
+	cfg, next, err := d.load(old)
 	if err != nil {
 		r.Problems = strings.Split(err.Error(), "\n")
 		log.Error("reload failed; the old configuration stays in force", "problems", r.Problems)
 		d.o.Lines.ReloadFailed(d.o.ConfigFile, r.Problems...)
 		return r, err
-	}
-	if d.o.Signer != nil {
-		next.ReadKeys()
 	}
 	d.server.Use(next)
 	d.watchKeys(next)

@@ -62,6 +62,8 @@ type Environment struct {
 	// Signer, if not nil, is the user id that will sign where it is not the
 	// process's own; see keys.Options.Later. Snapshot.ReadKeys is for when it is.
 	Signer *int
+	// Unchanged is keys.Options.Unchanged.
+	Unchanged func() bool
 }
 
 // uid is the user that signs.
@@ -153,6 +155,7 @@ func Load(cfg *config.Config, env Environment) (*Snapshot, error) {
 		SubDomains: cfg.SubDomains, MultipleSignatures: cfg.MultipleSignatures, SkipBadRows: !cfg.CheckSigningTable,
 		RequireSafeKeys: cfg.RequireSafeKeys, Base: cfg.BaseDirectory,
 		MinBits: cfg.MinimumKeyBits, MaxBits: cfg.MaximumKeyBits, UID: env.uid(), Later: env.Signer != nil,
+		Unchanged: env.Unchanged,
 	}, env.Keys)
 	if err != nil {
 		problems = append(problems, err)

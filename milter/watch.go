@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/postseal/postseal/config"
+	"github.com/postseal/postseal/config/watch"
 )
 
 // watchedKeys is up to how many key files are watched. A key is read anew by the
@@ -17,21 +18,24 @@ const watchedKeys = 100
 
 // loadConfig reads the configuration, and watches what it names before that is
 // read. What is new to the watcher may have changed just after it was read: the
-// configuration is read again then.
-func (d *Daemon) loadConfig() (cfg *config.Config, err error) {
+// configuration is read again then. It also returns what its files were like before
+// it was read.
+func (d *Daemon) loadConfig() (cfg *config.Config, before watch.Look, err error) {
 	d.files.Mark()
 	for range 3 {
+		before = watch.LookAt(d.named)
+		seen := d.named
 		if cfg, err = d.o.Load(); err == nil {
-			d.watched = watchedFiles(cfg)
+			d.watched, d.named = watchedFiles(cfg), cfg.Files()
 		} else if len(d.watched) > 0 {
 			// The next attempt may come with a change of what was wrong.
 			d.watched = union(d.watched, filesAtFault(err))
 		}
-		if !d.watch() {
+		if !d.watch() && slices.Equal(seen, d.named) {
 			break
 		}
 	}
-	return cfg, err
+	return cfg, before, err
 }
 
 // watch watches d.watched and the key files. It reports whether there are files
