@@ -41,6 +41,13 @@ type Config struct {
 	ChangeRootDirectory string `toml:"change_root_directory"`
 	// PidFile gets the process id. Default: none.
 	PidFile string `toml:"pid_file"`
+	// Sandbox keeps the daemon, from its start on, to the files that it needs,
+	// where the kernel can (Landlock): it reads the folders of the configuration
+	// and of the files that it names, those of keys and the ones above these, and
+	// writes nothing. Default true; false under an opendkim.conf.
+	Sandbox bool `toml:"sandbox"`
+	// SandboxRead are further files and folders that Sandbox lets it read.
+	SandboxRead Strings `toml:"sandbox_read"`
 
 	// What it does.
 
@@ -362,6 +369,7 @@ func Default() *Config {
 		Mode:                      Mode{Sign: true, Verify: true},
 		RequireSafeKeys:           true,
 		CheckSigningTable:         true,
+		Sandbox:                   true,
 		WatchFiles:                true,
 		Canonicalization:          "relaxed/relaxed",
 		SignHeaders:               dataset.List(signHeaders()...),

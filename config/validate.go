@@ -32,6 +32,9 @@ func (c *Config) check() []finding {
 	k.durations()
 	k.nameservers()
 	k.verifying()
+	if slices.ContainsFunc(k.c.SandboxRead, func(path string) bool { return strings.TrimSpace(path) == "" }) {
+		k.add("sandbox_read", "an element is empty; want the path of a file or folder")
+	}
 	return k.found
 }
 
@@ -152,6 +155,9 @@ func (k *checker) warn() {
 	notPrinted := func(r rune) bool { return r <= ' ' || r > '~' }
 	if name := strings.Trim(c.SenderMacro, "{}"); c.SenderMacro != "" && (name == "" || strings.ContainsFunc(name, notPrinted)) {
 		k.add("sender_macro", fmt.Sprintf("%q is no name of a macro, so no MTA sets it; write one such as {mail_addr}", c.SenderMacro))
+	}
+	if len(c.SandboxRead) > 0 && !c.Sandbox {
+		k.add("sandbox_read", "has no effect without sandbox")
 	}
 	if given(c.ReplaceHeaders) && c.ReplaceRules == "" {
 		k.add("replace_headers", "has no effect without replace_rules")

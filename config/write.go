@@ -28,6 +28,7 @@ type section struct {
 var sections = []section{
 	{"Where Postfix connects", []string{
 		"socket", "socket_mode", "socket_group", "runtime_directory", "user_id", "change_root_directory", "pid_file",
+		"sandbox", "sandbox_read",
 	}},
 	{"What it does", []string{"mode"}},
 	{"Who signs with what", []string{

@@ -77,6 +77,7 @@ func (t *translation) head() string {
 var remarks = map[string]string{
 	"check_signing_table": "OpenDKIM starts although a row cannot be used, and defers the mail that needs it.\nWithout this line such tables are refused.",
 	"watch_files":         "OpenDKIM takes up changed tables on a reload only. Without this line they\nare taken up by themselves.",
+	"sandbox":             "OpenDKIM may read whatever its user may. Without this line the daemon reads, once\nit has started, only what the configuration names and the folders of that.",
 	"log_lines":           "The lines of OpenDKIM's log, for scripts that read them, and postseal's own\nbeside them. Without this line: postseal's own alone.",
 	"base_directory":      "Where relative paths start, here and in the tables: the folder where OpenDKIM\nis started, / as a service.",
 	"runtime_directory":   "Folder of the socket through which postseal reload and status ask the daemon.",

@@ -46,7 +46,7 @@ func newReading(path string, o Options) *reading {
 func defaults() *config.Config {
 	c := config.Default()
 	c.Socket = nil
-	c.CheckSigningTable, c.WatchFiles = false, false
+	c.CheckSigningTable, c.WatchFiles, c.Sandbox = false, false, false
 	c.Canonicalization = "simple/simple"
 	c.SignHeaders, c.OmitHeaders = dataset.List(signedFields()...), dataset.List(omittedFields()...)
 	c.OversignHeaders = dataset.List()
