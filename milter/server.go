@@ -28,6 +28,7 @@ type Server struct {
 
 	snapshot atomic.Pointer[Snapshot]
 	stopping atomic.Bool
+	changes  atomic.Uint64 // of sessions' stages
 	counters counters
 
 	mu        sync.Mutex
@@ -170,8 +171,8 @@ func (s *Server) evict() bool {
 	return true
 }
 
-// Shutdown stops accepting, closes the connections whose message has not begun
-// to arrive and waits for the others, until ctx ends. Its error is ctx's, with
+// Shutdown stops accepting, closes the connections that have sent nothing of a
+// message's header and waits for the others, until ctx ends. Its error is ctx's, with
 // messages left unanswered.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stopping.Store(true)
@@ -181,7 +182,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	for ss := range s.sessions {
 		if stage(ss.stage.Load()) != content {
-			ss.conn.Close()
+			ss.conn.hurry(true)
 		}
 	}
 	s.mu.Unlock()

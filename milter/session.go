@@ -10,7 +10,6 @@ import (
 	"os"
 	"runtime/debug"
 	"sync/atomic"
-	"time"
 
 	"github.com/postseal/postseal/milter/wire"
 )
@@ -29,12 +28,12 @@ const (
 type session struct {
 	server *Server
 	socket string // the listener's configuration, for its mode
-	conn   net.Conn
+	conn   *hurriedConn
 	wire   *wire.Conn
 	log    *slog.Logger
 
 	stage atomic.Int32
-	since atomic.Int64 // when stage last changed, in Unix nanoseconds
+	since atomic.Uint64 // when stage last changed, by the server's count of such changes
 
 	negotiated *Snapshot // what the connection was negotiated with
 	macros     wire.Macros
@@ -46,7 +45,8 @@ type session struct {
 
 // newSession serves conn. Until CONNECT comes, the client is a stranger.
 func newSession(server *Server, socket string, conn net.Conn, log *slog.Logger) *session {
-	s := &session{server: server, socket: socket, conn: conn, wire: wire.NewConn(conn, server.limits), log: log}
+	hurried := &hurriedConn{Conn: conn}
+	s := &session{server: server, socket: socket, conn: hurried, wire: wire.NewConn(hurried, server.limits), log: log}
 	s.forgetClient()
 	s.enter(idle)
 	return s
@@ -54,7 +54,7 @@ func newSession(server *Server, socket string, conn net.Conn, log *slog.Logger) 
 
 func (s *session) enter(st stage) {
 	s.stage.Store(int32(st))
-	s.since.Store(time.Now().UnixNano())
+	s.since.Store(s.server.changes.Add(1))
 }
 
 // run serves the connection until it ends. A panic ends this session alone,
@@ -72,13 +72,14 @@ func (s *session) run() {
 		s.conn.Close()
 	}()
 	for {
-		cmd, payload, err := s.wire.Read()
+		cmd, payload, err := s.read()
+		began := stage(s.stage.Load()) == content
 		if err == nil {
 			last = cmd
 			err = s.handle(cmd, payload)
 		}
-		if err == nil && s.server.stopping.Load() && stage(s.stage.Load()) != content {
-			err = errQuit
+		if err == nil && began && s.server.stopping.Load() && stage(s.stage.Load()) != content {
+			err = errQuit // the message has ended
 		}
 		if err != nil {
 			s.explainEnd(last, err)
@@ -174,9 +175,7 @@ func (s *session) inMessage(cmd wire.Command, p []byte) error {
 		}
 		return s.header(p)
 	}
-	if !s.beginContent() {
-		return errQuit
-	}
+	s.beginContent()
 	if !decided {
 		if r := s.msg.endOfHeader(); r.last || cmd == wire.CmdEOH {
 			return s.finish(cmd, r)
@@ -208,9 +207,7 @@ func (s *session) recipient(p []byte) error {
 }
 
 func (s *session) header(p []byte) error {
-	if !s.beginContent() {
-		return errQuit
-	}
+	s.beginContent()
 	name, value, err := s.wire.ParseHeader(p)
 	if err != nil {
 		return err
@@ -274,15 +271,11 @@ func (s *session) begin(mailFrom string) {
 	s.enter(envelope)
 }
 
-// beginContent marks the message as one that a stop waits for. It reports
-// false if the daemon is stopping and the message has not begun in time: Shutdown
-// has closed the connection, or is about to.
-func (s *session) beginContent() bool {
-	if stage(s.stage.Load()) == content {
-		return true
+// beginContent marks the message as one that a stop waits for.
+func (s *session) beginContent() {
+	if stage(s.stage.Load()) != content {
+		s.enter(content)
 	}
-	s.enter(content)
-	return !s.server.stopping.Load()
 }
 
 // finish answers cmd. Any reply but Continue and Skip ends the message.
