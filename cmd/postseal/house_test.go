@@ -62,6 +62,7 @@ func rooms(t *testing.T) []room {
 func TestHouse(t *testing.T) {
 	allowed := map[string][]string{ // own rooms that a room may be built from
 		"milter/wire":     {},
+		"milter/load":     {"milter/wire"},
 		"milter/dkim":     {},
 		"milter/authres":  {},
 		"milter/mailbox":  {},
