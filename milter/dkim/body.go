@@ -1,7 +1,6 @@
 package dkim
 
 import (
-	"crypto/sha256"
 	"math"
 	"slices"
 )
@@ -17,8 +16,8 @@ type Body struct {
 	canons [2]*bodyCanon // by Canonicalization; nil until asked for
 	begun  bool
 	closed bool
-	fix    bool // see FixCRLF
-	cr     bool // with fix, a CR that may turn out to be half of a CRLF
+	fixed  *gather // to write, after FixCRLF; else nil
+	cr     bool    // with fixed, a CR that may turn out to be half of a CRLF
 }
 
 // NewBody returns a Body that nobody has asked for a hash yet.
@@ -36,7 +35,7 @@ func (b *Body) Hash(c Canonicalization, limit int64) *BodyHash {
 		c = Simple
 	}
 	if b.canons[c] == nil {
-		b.canons[c] = &bodyCanon{canon: c, sha: sha256.New()}
+		b.canons[c] = newBodyCanon(c)
 	}
 	return b.canons[c].hash(limit, b.begun || b.closed)
 }
@@ -48,7 +47,7 @@ func (b *Body) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	b.begun = true
-	if b.fix {
+	if b.fixed != nil {
 		b.writeFixed(p)
 	} else {
 		b.write(p)

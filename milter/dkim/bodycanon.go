@@ -1,8 +1,9 @@
 package dkim
 
 import (
-	"bytes"
+	"crypto/sha256"
 	"hash"
+	"math/bits"
 	"slices"
 )
 
@@ -19,12 +20,17 @@ type bodyCanon struct {
 	blank bool  // pending blanks after them (relaxed)
 	cr    bool  // pending CR after those
 
+	out     gather // to digest
 	sha     hash.Hash
 	length  int64       // octets in sha
 	waiting []*BodyHash // without a sum yet, the lowest limit first
 	final   []*BodyHash
-	out     [4096]byte // octets on their way to sha
-	n       int        // how many there are in out
+}
+
+func newBodyCanon(canon Canonicalization) *bodyCanon {
+	c := &bodyCanon{canon: canon, sha: sha256.New()}
+	c.out.to = c.digest
+	return c
 }
 
 func (c *bodyCanon) hash(limit int64, late bool) *BodyHash {
@@ -50,28 +56,28 @@ func (c *bodyCanon) hash(limit int64, late bool) *BodyHash {
 func (c *bodyCanon) done() bool { return len(c.waiting) == 0 }
 
 func (c *bodyCanon) write(p []byte) {
-	if c.cr && p[0] == '\n' {
-		c.cr, c.blank = false, false
-		c.crlfs++
-		p = p[1:]
-	} else if c.cr {
-		c.bareCR()
-	}
 	if c.canon == Relaxed {
 		c.writeRelaxed(p)
 	} else {
 		c.writeSimple(p)
 	}
-	if !c.done() && c.waiting[0].limit-c.length < int64(c.n) {
-		c.flush() // a limit was passed: let Done know
+	if !c.done() && c.waiting[0].limit-c.length < int64(c.out.n) {
+		c.out.flush() // a limit was passed: let Done know
 	}
 }
 
 // writeSimple passes everything but the CRLFs at the end (RFC 6376 §3.4.3).
 func (c *bodyCanon) writeSimple(p []byte) {
+	if c.cr && p[0] == '\n' {
+		c.cr = false
+		c.crlfs++
+		p = p[1:]
+	} else if c.cr {
+		c.settle()
+	}
 	end := len(p)
-	if end > 0 && p[end-1] == '\r' {
-		c.cr = true
+	cr := end > 0 && p[end-1] == '\r'
+	if cr {
 		end--
 	}
 	crlfs := int64(0)
@@ -80,169 +86,125 @@ func (c *bodyCanon) writeSimple(p []byte) {
 		crlfs++
 	}
 	if end > 0 {
-		c.text(p[:end])
+		c.settle()
+		c.out.add(p[:end])
 	}
 	c.crlfs += crlfs
+	c.cr = cr
 }
 
-// writeRelaxed goes line by line (RFC 6376 §3.4.4). Lines that are canonical
-// as they stand, and the CRLFs between them, go out as one run.
+// writeRelaxed reduces blanks (RFC 6376 §3.4.4). What is canonical as it stands
+// goes on in one piece, however many lines it has; the rest octet by octet.
 func (c *bodyCanon) writeRelaxed(p []byte) {
-	start, end := 0, 0 // the run, without its last CRLF; empty: none
-	crlfs := int64(0)  // CRLFs since its end
-	flush := func() {
-		if end > start {
-			c.text(p[start:end])
-		}
-		c.crlfs += crlfs
-		start, end, crlfs = 0, 0, 0
-	}
-	for i := 0; i < len(p); {
-		n := lineLength(p[i:])
-		switch line := p[i : i+n]; {
-		case n == 0 && !c.blank:
-		case !c.blank && isCanonicalLine(line):
-			if end == start {
-				flush()
-				start = i
-			}
-			end, crlfs = i+n, 0
-		default:
-			flush()
-			c.reduce(line)
-		}
-		i += n
-		switch {
-		case i == len(p):
-		case i+1 == len(p): // a CR
-			c.cr = true
-			i++
-		default:
-			c.blank = false
-			crlfs++
-			i += 2
-		}
-	}
-	flush()
-}
-
-// lineLength returns the number of octets before the first CRLF of p, or
-// before the CR that ends p, or that p has. A CR elsewhere is text.
-func lineLength(p []byte) int {
-	for i := 0; i < len(p); i++ {
-		if p[i] != '\r' {
-			n := bytes.IndexByte(p[i:], '\r')
-			if n < 0 {
-				return len(p)
-			}
-			i += n
-		}
-		if i+1 == len(p) || p[i+1] == '\n' {
-			return i
-		}
-	}
-	return len(p)
-}
-
-// isCanonicalLine reports whether nothing is to be reduced in line.
-func isCanonicalLine(line []byte) bool {
-	if len(line) < 16 { // too short for the vector instructions below to pay
-		return textLength(line) == len(line)
-	}
-	return line[len(line)-1] != ' ' && bytes.IndexByte(line, '\t') < 0 && !bytes.Contains(line, []byte("  "))
-}
-
-// textLength returns the number of octets at the start of line that stay as
-// they are: up to the first blank that is no SP between two other octets.
-func textLength(line []byte) int {
-	for i, o := range line {
-		if o == '\t' || o == ' ' && (i+1 == len(line) || isBlank(line[i+1])) {
-			return i
-		}
-	}
-	return len(line)
-}
-
-// reduce passes a line, or a part of one, with every run of blanks turned into
-// one SP; a run at its end waits for what follows.
-func (c *bodyCanon) reduce(line []byte) {
-	for len(line) > 0 {
+	for len(p) > 0 {
 		n := 0
-		for n < len(line) && isBlank(line[n]) {
-			n++
+		if c.crlfs == 0 && !c.blank && !c.cr {
+			n = settled(p)
+			c.out.add(p[:n])
+			p = p[n:]
 		}
-		c.blank = c.blank || n > 0
-		line = line[n:]
-		if n = textLength(line); n > 0 {
-			c.text(line[:n])
+		least := 1
+		if n < lanesInWord {
+			least = 64 // the search does not pay here
 		}
-		line = line[n:]
+		p = c.reduce(p, least)
 	}
 }
 
-// text passes octets that stay, after all that was pending before them.
-func (c *bodyCanon) text(p []byte) {
-	for ; c.crlfs > 0 && !c.done(); c.crlfs-- {
-		c.emitByte('\r')
-		c.emitByte('\n')
+// settled returns how many octets at the start of p are canonical whatever
+// follows them, where nothing is pending before them. It leaves to reduce the
+// last ones, and may leave those about other control characters than blanks.
+//
+// It searches for an HT, and for an SP or LF with a blank or an end of line
+// after it. A CR has its LF for that.
+func settled(p []byte) int {
+	if len(p) < lanesInWord {
+		return 0
+	}
+	rest := p
+	w := lanes(rest)
+	text := aboveSpace(w)
+	for len(rest) >= 2*lanesInWord {
+		w2 := lanes(rest[lanesInWord:])
+		text2 := aboveSpace(w2)
+		stays := otherThan(w, '\t') & (text | ahead(text, text2) | ^otherThan(w, '\r'))
+		if found := ^stays & markBits; found != 0 {
+			rest = rest[bits.TrailingZeros64(found)/laneBits:]
+			break
+		}
+		rest, w, text = rest[lanesInWord:], w2, text2
+	}
+	n := len(p) - len(rest)
+	if n > 0 && p[n-1] == '\r' {
+		n-- // half of the CRLF that was found, or of one that is not known yet
+	}
+	return n
+}
+
+// reduce passes p octet by octet, at least so many and until nothing is
+// pending, and returns the rest.
+func (c *bodyCanon) reduce(p []byte, least int) []byte {
+	for i, o := range p {
+		if c.cr {
+			if o == '\n' {
+				c.cr, c.blank = false, false
+				c.crlfs++
+				continue
+			}
+			c.settle()
+		}
+		switch o {
+		case ' ', '\t':
+			c.blank = true
+		case '\r':
+			c.cr = true
+		default:
+			if c.crlfs > 0 || c.blank {
+				c.settle()
+			}
+			c.out.addByte(o)
+			if i >= least {
+				return p[i+1:]
+			}
+		}
+	}
+	return nil
+}
+
+// settle passes all that is pending: what follows it is text.
+func (c *bodyCanon) settle() {
+	for c.crlfs > 0 && !c.done() {
+		n := min(c.crlfs, int64(len(crlfs)/2))
+		c.out.add(crlfs[:2*n])
+		c.crlfs -= n
 	}
 	c.crlfs = 0
 	if c.blank {
 		c.blank = false
-		c.emitByte(' ')
+		c.out.addByte(' ')
 	}
-	c.emit(p)
-}
-
-// bareCR passes a CR that turned out to be no half of a CRLF: it is text.
-func (c *bodyCanon) bareCR() {
-	c.cr = false
-	c.text(nil)
-	c.emitByte('\r')
+	if c.cr {
+		c.cr = false
+		c.out.addByte('\r')
+	}
 }
 
 // close ends the body. Simple: exactly one CRLF, after nothing too. Relaxed:
 // one unless nothing is left (RFC 6376 §3.4.3, §3.4.4).
 func (c *bodyCanon) close() {
 	if c.cr {
-		c.bareCR()
+		c.settle()
 	}
 	c.crlfs, c.blank = 0, false
-	if c.canon == Simple || c.length > 0 || c.n > 0 {
-		c.emitByte('\r')
-		c.emitByte('\n')
+	if c.canon == Simple || c.length > 0 || c.out.n > 0 {
+		c.out.add(crlf)
 	}
-	c.flush()
+	c.out.flush()
 	for _, h := range c.waiting {
 		h.sum, h.length = c.sha.Sum(nil), c.length
 	}
 	c.final = append(c.final, c.waiting...)
 	c.waiting = nil
-}
-
-func (c *bodyCanon) emitByte(o byte) {
-	if c.n == len(c.out) {
-		c.flush()
-	}
-	c.out[c.n] = o
-	c.n++
-}
-
-// emit gathers small pieces and lets large ones go on as they are.
-func (c *bodyCanon) emit(p []byte) {
-	if len(p) > len(c.out)-c.n {
-		c.flush()
-		if len(p) >= len(c.out)/2 {
-			c.digest(p)
-			return
-		}
-	}
-	c.n += copy(c.out[c.n:], p)
-}
-
-func (c *bodyCanon) flush() {
-	c.digest(c.out[:c.n])
-	c.n = 0
 }
 
 // digest hashes p, and gives every hash whose limit lies inside its sum.

@@ -117,7 +117,9 @@ func TestBodyAllocatesNothing(t *testing.T) {
 	for name, unit := range hostileBodies {
 		for _, fix := range []bool{false, true} {
 			b := NewBody()
-			b.fix = fix
+			if fix {
+				b.FixCRLF()
+			}
 			b.Hash(Simple, -1)
 			b.Hash(Relaxed, -1)
 			chunk := []byte(strings.Repeat(unit, 60000/len(unit)))
