@@ -19,6 +19,7 @@ import (
 // process is `postseal serve` as its own process.
 type process struct {
 	*os.Process
+	program string
 	dir     string
 	log     *lockedLog
 	records *resolver.Records
@@ -40,7 +41,7 @@ func buildProgram(t testing.TB) string {
 func startProcess(t testing.TB, program, settings string) *process {
 	t.Helper()
 	inline, record := newKey(t, "ed25519")
-	p := &process{dir: t.TempDir(), log: new(lockedLog), ended: make(chan error, 1),
+	p := &process{program: program, dir: t.TempDir(), log: new(lockedLog), ended: make(chan error, 1),
 		records: resolver.NewRecords(map[string][]string{"s1._domainkey.example.com": {record}})}
 	p.write(t, "records", "s1._domainkey.example.com "+record+"\n")
 	p.write(t, "signing.table", "*@example.com k\n")
@@ -193,15 +194,7 @@ func TestProcess(t *testing.T) {
 			t.Fatal(err)
 		}
 		<-p.ended
-		p.log = new(lockedLog)
-		cmd := exec.Command(program, "serve", "-c", filepath.Join(p.dir, "postseal.toml"), "--records", filepath.Join(p.dir, "records"))
-		cmd.Stderr = p.log
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		p.Process = cmd.Process
-		go func() { p.ended <- cmd.Wait() }()
-		p.log.wait(t, "msg=started")
+		p.startAgain(t)
 		wantSigned(t, p.records, p.connect(t, "both").deliver(l), l.header, l.body)
 		p.signal(t, syscall.SIGTERM)
 		p.waitEnd(t)
