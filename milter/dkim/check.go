@@ -148,7 +148,7 @@ func (c *check) bodyMatches() bool {
 		c.result.settle(PermError, fmt.Errorf("%w: l=%d, the body has %d octets", ErrBodyLength, l, c.hash.Length()))
 		return false
 	}
-	if subtle.ConstantTimeCompare(c.hash.Sum(), c.sig.BodyHash) != 1 {
+	if subtle.ConstantTimeCompare(c.hash.sum, c.sig.BodyHash) != 1 {
 		c.result.settle(Fail, ErrBodyHash)
 		return false
 	}
@@ -160,7 +160,7 @@ func (c *check) bodyMatches() bool {
 // without b= and without its final CRLF (RFC 6376 §3.7, §5.4.2).
 func (c *check) headerDigest(fields []Field, index *headerIndex) []byte {
 	h := sha256.New()
-	var buf []byte
+	buf := make([]byte, 0, usualField)
 	for _, name := range c.sig.Headers {
 		i, ok := index.pick(name)
 		if ok && i == c.result.Field {

@@ -34,19 +34,22 @@ func DomainName(s string) (string, error) {
 	if !utf8.ValidString(s) {
 		return "", fmt.Errorf("%s is not UTF-8", excerpt(s))
 	}
-	labels := strings.Split(s, ".")
-	for i, label := range labels {
+	name := make([]byte, 0, maxNameBytes+1) // on the stack, if it is a name
+	for label := range strings.SplitSeq(s, ".") {
 		ascii, err := asciiLabel(label)
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", excerpt(s), err)
 		}
-		labels[i] = ascii
+		name = append(append(name, ascii...), '.')
 	}
-	name := strings.Join(labels, ".")
+	name = name[:len(name)-1]
 	if len(name) > maxNameBytes {
 		return "", fmt.Errorf("%s: longer than %d octets", excerpt(s), maxNameBytes)
 	}
-	return name, nil
+	if string(name) == s {
+		return s, nil
+	}
+	return string(name), nil
 }
 
 func asciiLabel(label string) (string, error) {

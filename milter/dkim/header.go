@@ -2,6 +2,9 @@ package dkim
 
 import "strings"
 
+// usualField is how many octets a header field hardly ever exceeds: room for one.
+const usualField = 1 << 10
+
 // AppendHeader appends the canonical form of f, CRLF included, to dst
 // (RFC 6376 §3.4.1, §3.4.2).
 //
@@ -72,14 +75,29 @@ type headerIndex struct {
 
 // newHeaderIndex reads fields, which stand in the order of the message.
 func newHeaderIndex(fields []Field) *headerIndex {
-	x := &headerIndex{slots: make(map[string]int, len(fields)), prev: make([]int, len(fields))}
-	var buf [64]byte
+	x := &headerIndex{
+		slots: make(map[string]int, len(fields)),
+		last:  make([]int, 0, len(fields)),
+		prev:  make([]int, len(fields)),
+	}
+	// All names are parts of one string: one allocation in place of many.
+	octets := 0
+	for _, f := range fields {
+		octets += len(f.Name)
+	}
+	lowered := make([]byte, 0, octets)
+	for _, f := range fields {
+		lowered = appendLower(lowered, trimName(f.Name))
+	}
+	rest := string(lowered)
 	for i, f := range fields {
-		name := appendLower(buf[:0], trimName(f.Name))
-		slot, known := x.slots[string(name)]
+		var name string
+		n := len(trimName(f.Name))
+		name, rest = rest[:n], rest[n:]
+		slot, known := x.slots[name]
 		if !known {
 			slot = len(x.last)
-			x.slots[string(name)] = slot
+			x.slots[name] = slot
 			x.last = append(x.last, -1)
 		}
 		x.prev[i] = x.last[slot]

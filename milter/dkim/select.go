@@ -38,7 +38,7 @@ func NewHeaderSelection(sign, omit, oversign []string) (*HeaderSelection, error)
 	}
 	read(&s.sign, "sign", sign)
 	read(&s.omit, "omit", omit)
-	if s.omit.match("from") {
+	if s.omit.match([]byte("from")) {
 		errs = append(errs, errors.New("header fields to omit: From must be signed; take it, or the pattern that matches it, out"))
 	}
 	seen := make(map[string]bool)
@@ -69,17 +69,19 @@ func NewHeaderSelection(sign, omit, oversign []string) (*HeaderSelection, error)
 // longer than 900 octets, with a ";" or with anything but printable ASCII.
 func (s *HeaderSelection) Names(fields []Field) []string {
 	names := make([]string, 0, len(fields)+len(s.oversign))
+	var buf [64]byte
 	for _, f := range fields {
 		name := trimName(f.Name)
-		if checkFieldName(name) == nil && s.signs(asciiLower(name)) {
+		if checkFieldName(name) == nil && s.signs(appendLower(buf[:0], name)) {
 			names = append(names, name)
 		}
 	}
 	return append(names, s.oversign...)
 }
 
-func (s *HeaderSelection) signs(name string) bool {
-	return s.always[name] || s.sign.match(name) && !s.omit.match(name)
+// signs and match want name in lower case.
+func (s *HeaderSelection) signs(name []byte) bool {
+	return s.always[string(name)] || s.sign.match(name) && !s.omit.match(name)
 }
 
 // namePatterns is a list of header field names, in lower case.
@@ -110,12 +112,12 @@ func (p *namePatterns) add(name string) error {
 	return nil
 }
 
-func (p *namePatterns) match(name string) bool {
-	if p.exact[name] {
+func (p *namePatterns) match(name []byte) bool {
+	if p.exact[string(name)] {
 		return true
 	}
 	for _, prefix := range p.prefixes {
-		if strings.HasPrefix(name, prefix) {
+		if len(name) >= len(prefix) && string(name[:len(prefix)]) == prefix {
 			return true
 		}
 	}

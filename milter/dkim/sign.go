@@ -129,6 +129,7 @@ func (s *Signer) selectFields() error {
 		return fmt.Errorf("too many header fields to sign: %d, whose names take %d octets; at most %d and %d are possible",
 			len(s.names), octets, maxSignedNames, maxNames)
 	}
+	s.covered = make([]int, 0, len(s.names))
 	index := newHeaderIndex(s.fields)
 	for _, name := range s.names {
 		if i, ok := index.pick(name); ok {
@@ -219,7 +220,7 @@ func (s *Signer) writeCopies(w *folder) {
 // itself (RFC 6376 §3.7).
 func (s *Signer) digest(signature Field) []byte {
 	sha := sha256.New()
-	var buf []byte
+	buf := make([]byte, 0, usualField)
 	for _, i := range s.covered {
 		buf = s.o.Header.AppendHeader(buf[:0], s.fields[i])
 		sha.Write(buf)
