@@ -80,8 +80,9 @@ func (s *Server) Use(next *Snapshot) { s.snapshot.Store(next) }
 func (s *Server) Snapshot() *Snapshot { return s.snapshot.Load() }
 
 // Serve accepts connections on l until Shutdown or an error that does not pass.
-// socket is the listener's name in the configuration. Trouble that passes (no
-// descriptors left, a peer gone already) is waited out.
+// socket is the listener's name in the configuration. Trouble that passes (a peer
+// gone already) is waited out; where no descriptor is left, an idle connection
+// gives up its own.
 func (s *Server) Serve(l net.Listener, socket string) error {
 	s.mu.Lock()
 	s.listeners = append(s.listeners, l)
@@ -91,6 +92,7 @@ func (s *Server) Serve(l net.Listener, socket string) error {
 	s.mu.Unlock()
 	const longestPause = time.Second
 	var pause time.Duration
+	var logged time.Time
 	for {
 		c, err := l.Accept()
 		switch {
@@ -101,7 +103,15 @@ func (s *Server) Serve(l net.Listener, socket string) error {
 			return nil
 		case passes(err):
 			pause = min(max(2*pause, 5*time.Millisecond), longestPause)
-			s.log.Error("cannot accept connections for now", "socket", socket, "err", err, "retry_in", pause)
+			if now := time.Now(); now.Sub(logged) > longestPause {
+				logged = now
+				s.log.Error("cannot accept connections for now", "socket", socket, "err", err, "retry_in", pause)
+			}
+			if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+				s.mu.Lock()
+				s.evict()
+				s.mu.Unlock()
+			}
 			time.Sleep(pause)
 		default:
 			return err
@@ -120,8 +130,8 @@ func passes(err error) bool {
 	return false
 }
 
-// admit starts a session. At the cap, the connection that has been outside a
-// transaction for longest goes; if none is, the new one does.
+// admit starts a session. At the cap one that evict chooses goes; if there is
+// none, the new one does.
 func (s *Server) admit(c net.Conn, socket string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -154,13 +164,16 @@ func (s *Server) admit(c net.Conn, socket string) {
 	}()
 }
 
-// evict closes the connection that has been outside a transaction for longest.
-// It reports whether there is one.
+// evict closes the connection that has been outside a transaction for longest,
+// one that has negotiated nothing yet before all others: a flood of strangers
+// takes no place from an MTA. It reports whether there is one.
 func (s *Server) evict() bool {
 	var oldest *session
+	chosen := idle
 	for ss := range s.sessions {
-		if stage(ss.stage.Load()) == idle && (oldest == nil || ss.since.Load() < oldest.since.Load()) {
-			oldest = ss
+		st := stage(ss.stage.Load())
+		if st < chosen || st == chosen && (oldest == nil || ss.since.Load() < oldest.since.Load()) {
+			oldest, chosen = ss, st
 		}
 	}
 	if oldest == nil {

@@ -19,7 +19,8 @@ import (
 type stage int32
 
 const (
-	idle     stage = iota // outside a transaction
+	fresh    stage = iota // nothing is negotiated
+	idle                  // outside a transaction
 	envelope              // MAIL has come
 	content               // the header has begun: the message is answered
 )
@@ -48,7 +49,7 @@ func newSession(server *Server, socket string, conn net.Conn, log *slog.Logger) 
 	hurried := &hurriedConn{Conn: conn}
 	s := &session{server: server, socket: socket, conn: hurried, wire: wire.NewConn(hurried, server.limits), log: log}
 	s.forgetClient()
-	s.enter(idle)
+	s.enter(fresh)
 	return s
 }
 
