@@ -2,6 +2,7 @@ package milter
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -78,11 +79,13 @@ func TestStopAtEveryStage(t *testing.T) {
 				}
 				load.Go(func() { p.mailUntilRefused(t, addr, &signalled) })
 			}
-			// MAIL and header in one piece, for which the daemon has no time yet.
+			// MAIL and header in one piece, for which the daemon has no time before it
+			// learns of the signal.
 			var unread []*mta
 			for range 30 {
 				unread = append(unread, p.dialMTA(t, p.unix("both")))
 			}
+			p.signal(t, syscall.SIGSTOP)
 			for _, m := range unread {
 				if _, err := m.c.Write(octets(stepsOf("MRRTL", plainHeader))); err != nil {
 					t.Fatal(err)
@@ -92,6 +95,7 @@ func TestStopAtEveryStage(t *testing.T) {
 			for _, s := range append(row.before, syscall.SIGTERM) {
 				p.signal(t, s)
 			}
+			p.signal(t, syscall.SIGCONT)
 			for _, st := range stopStages {
 				for _, m := range stages[st.name] {
 					if st.rest == "" {
@@ -108,6 +112,95 @@ func TestStopAtEveryStage(t *testing.T) {
 			p.waitEnd(t)
 			if log := p.log.String(); strings.Contains(log, "panic") || strings.Contains(log, "drain_timeout is over") {
 				t.Errorf("%.3000s", log)
+			}
+		})
+	}
+}
+
+// heldListener's connections read nothing while they are held, as those of a daemon
+// that gets no processor.
+type heldListener struct {
+	net.Listener
+	held    atomic.Pointer[chan struct{}]
+	waiting atomic.Int32 // for held
+}
+
+type heldConn struct {
+	net.Conn
+	l *heldListener
+}
+
+func (l *heldListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return heldConn{c, l}, nil
+}
+
+func (c heldConn) Read(p []byte) (int, error) {
+	if held := c.l.held.Load(); held != nil {
+		c.l.waiting.Add(1)
+		<-*held
+	}
+	return c.Conn.Read(p)
+}
+
+// What the MTA has sent before the stop counts, not what the daemon has read.
+func TestStopReadsWhatHasArrived(t *testing.T) {
+	for _, row := range []struct{ name, read, unread, rest string }{
+		{"MAIL and the header", "", "MRTL", "NBE"},
+		{"the header", "MRT", "L", "NBE"},
+		{"the whole message", "M", "RTLN", "BE"},
+		{"the body", "MRTL", "NB", "E"},
+		{"MAIL", "", "MR", ""},
+		{"RCPT", "MR", "RT", ""},
+		{"a message that is given up", "M", "RAM", ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			srv, records := signingServer(t, "")
+			inner, err := Listen("unix:"+filepath.Join(t.TempDir(), "held"), 0o600, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			l := &heldListener{Listener: inner}
+			served := make(chan error, 1)
+			go func() { served <- srv.Serve(l, "unix:held") }()
+			m := (&testServer{path: inner.Addr().String()}).connect(t, "localhost", "127.0.0.1")
+			m.play(stepsOf(row.read, plainHeader))
+			held := make(chan struct{})
+			l.held.Store(&held)
+			m.play(stepsOf("U", nil)) // wakes the session, into a read that is held
+			for l.waiting.Load() == 0 {
+				time.Sleep(time.Millisecond)
+			}
+			if _, err := m.c.Write(octets(stepsOf(row.unread, plainHeader))); err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan error, 1)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			go func() { ended <- srv.Shutdown(ctx) }()
+			if err := <-served; err != nil {
+				t.Error(err)
+			}
+			time.Sleep(3 * lastLook)
+			close(held)
+			if row.rest != "" {
+				for _, f := range stepsOf(row.unread, plainHeader) {
+					if m.steps&f.nr == 0 {
+						m.answer()
+					}
+				}
+				e, err := m.rest(row.rest)
+				if err != nil {
+					t.Fatal(err)
+				}
+				wantSigned(t, records, e, plainHeader, plainBody)
+			}
+			m.closed()
+			if err := <-ended; err != nil {
+				t.Error(err)
 			}
 		})
 	}
