@@ -91,7 +91,7 @@ func (c *check) conclude(ctx context.Context, fields []Field, index *headerIndex
 // is none, it says why the first may not.
 func (c *check) usableKeys(o VerifyOptions) ([]*KeyRecord, error) {
 	var usable []*KeyRecord
-	for _, k := range c.lookup.keys {
+	for _, k := range c.lookup.candidates() {
 		if k.err == nil && c.keyRefusal(k.record, o) == nil {
 			usable = append(usable, k.record)
 		}
@@ -99,7 +99,7 @@ func (c *check) usableKeys(o VerifyOptions) ([]*KeyRecord, error) {
 	if usable != nil {
 		return usable, nil
 	}
-	first := c.lookup.keys[0]
+	first := c.lookup.candidates()[0]
 	if first.err != nil {
 		return nil, first.err
 	}

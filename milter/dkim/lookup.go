@@ -14,9 +14,11 @@ const maxKeyRecords = 4
 type lookup struct {
 	done chan struct{} // closed when what follows is set
 
-	keys      []keyCandidate // at least one if err is nil
+	txt       []string // at least one if err is nil
 	authentic bool
 	err       error // ErrNoKey or ErrKeyUnavailable
+
+	keys []keyCandidate // see candidates
 }
 
 // keyCandidate is a record at the name of a key, read or refused.
@@ -30,7 +32,6 @@ func (l *lookup) run(ctx context.Context, r Resolver, name string) {
 	defer close(l.done)
 	defer func() {
 		if p := recover(); p != nil {
-			l.keys = nil
 			l.err = fmt.Errorf("%w: the look-up of %s failed inside: %v", ErrKeyUnavailable, name, p)
 		}
 	}()
@@ -44,7 +45,17 @@ func (l *lookup) run(ctx context.Context, r Resolver, name string) {
 		l.err = fmt.Errorf("%w: %s has no TXT record", ErrNoKey, name)
 		return
 	}
-	l.keys = readKeys(txt)
+	l.txt = txt
+}
+
+// candidates reads the key records, once: those who ask share one goroutine. In
+// the goroutine of run, whose stack is small, growing the stack for it would
+// cost as much as all the reading.
+func (l *lookup) candidates() []keyCandidate {
+	if l.keys == nil {
+		l.keys = readKeys(l.txt)
+	}
+	return l.keys
 }
 
 // readKeys reads the key records among the texts at a name. What is clearly
