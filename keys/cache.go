@@ -134,7 +134,10 @@ func (c *Cache) fromBytes(data []byte, p policy, domain, selector string) (usabl
 		return &proven{parseErr: ErrNoPrivateKey, probeErr: ErrNotProven}
 	})
 	c.mu.Unlock()
-	e.parse.Do(func() { e.key, e.parseErr = ParsePrivate(data) })
+	e.parse.Do(func() {
+		e.key, e.parseErr = ParsePrivate(data)
+		e.key = accelerate(e.key, c.log)
+	})
 	if e.parseErr != nil {
 		return usable{}, e.parseErr
 	}

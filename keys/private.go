@@ -13,6 +13,9 @@ import (
 	"strings"
 )
 
+// cryptoRSA names Go's own RSA, for RSALibrary.
+const cryptoRSA = "crypto/rsa"
+
 // ErrNoPrivateKey is the error of text that holds no private key for DKIM.
 var ErrNoPrivateKey = errors.New("no private key")
 

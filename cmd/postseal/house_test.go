@@ -75,8 +75,9 @@ func TestHouse(t *testing.T) {
 		"config/opendkim": {"config", "config/dataset"},
 		"milter/hosts":    {"config/dataset"},
 		"milter/proof":    {"milter/dkim"},
-		"keys":            {"config/dataset", "milter/dkim"},
-		"keys/published":  {"keys", "config/dataset", "milter/dkim", "milter/resolver"},
+		"keys":            {"config/dataset", "keys/libcrypto", "milter/dkim"},
+		"keys/libcrypto":  {},
+		"keys/published":  {"keys", "keys/libcrypto", "config/dataset", "milter/dkim", "milter/resolver"},
 	}
 	opensNothing := []string{"milter/wire", "milter/dkim", "milter/authres", "milter/mailbox", "milter/rewrite"}
 	seen := map[string]bool{}
