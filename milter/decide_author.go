@@ -137,8 +137,10 @@ func sameMailbox(a, b mailbox.Address) bool {
 }
 
 // clip bounds text from mail that goes into a reason.
-func clip(s string) string {
-	const longest = 200
+func clip(s string) string { return clipTo(s, 200) }
+
+// clipTo cuts s behind so many octets.
+func clipTo(s string, longest int) string {
 	if len(s) <= longest {
 		return s
 	}

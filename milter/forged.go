@@ -13,7 +13,7 @@ type forged struct {
 	ids       []string // what we are called
 	seen      int      // fields of that name, forged or not
 	at        []int    // the forged ones, counted from 1 among those seen
-	uncounted bool     // there are more than maximum_header_fields
+	uncounted bool     // there are more than maximum_header_fields; the rest is not looked at
 }
 
 // noteResults looks at an Authentication-Results field as it arrives.
@@ -21,6 +21,10 @@ func (m *message) noteResults(value string) {
 	cfg := m.snapshot.cfg
 	m.forged.seen++
 	if cfg.KeepAuthResults {
+		return
+	}
+	if m.forged.seen > cfg.MaximumHeaderFields {
+		m.forged.uncounted = true
 		return
 	}
 	if m.forged.ids == nil {
@@ -34,10 +38,6 @@ func (m *message) noteResults(value string) {
 		if err == nil && !slices.ContainsFunc(h.Results, func(r authres.Result) bool { return r.Method == "dkim" }) {
 			return
 		}
-	}
-	if len(m.forged.at) == cfg.MaximumHeaderFields {
-		m.forged.uncounted = true
-		return
 	}
 	m.forged.at = append(m.forged.at, m.forged.seen)
 }

@@ -110,7 +110,7 @@ func (m *message) endOfHeader() reply {
 
 // exceeded ends a message whose header is above a limit. It is read no further,
 // so where on_security accepts it, it passes unsigned and unverified. A header
-// with more forged results than it may have fields is not accepted at all.
+// with more Authentication-Results than it may have fields is not accepted at all.
 func (m *message) exceeded(mode config.Mode) reply {
 	_, internal := m.snapshot.internalHosts.Match(m.session.host, address(m.session.addr))
 	m.decision = Decision{Verdict: Pass, Reasons: []Reason{*m.excess}, Internal: internal, Warn: true}

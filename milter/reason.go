@@ -102,10 +102,15 @@ type Reason struct {
 
 func because(c Code, args ...string) Reason { return Reason{c, args} }
 
-// String is the reason in words, every argument but a number quoted.
+// maxArg bounds an argument in the words of a reason, in octets: much of it is
+// from mail.
+const maxArg = 1000
+
+// String is the reason in words, every argument but a number quoted, and clipped.
 func (r Reason) String() string {
 	args := make([]any, len(r.Args))
 	for i, a := range r.Args {
+		a = clipTo(a, maxArg)
 		if strings.Trim(a, "0123456789") == "" && a != "" {
 			args[i] = a
 			continue

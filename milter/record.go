@@ -80,7 +80,7 @@ func (s *Server) record(m *message) {
 	attrs := []slog.Attr{
 		slog.String("queue_id", orUnknown(m.queueID())),
 		slog.String("client", Facts{Host: m.session.host, Addr: m.session.addr}.client()),
-		slog.String("from_domain", d.Author.Domain),
+		slog.String("from_domain", clipTo(d.Author.Domain, maxArg)),
 		slog.String("decision", string(d.Verdict)),
 		slog.String("reason", Words(d.Reasons)),
 	}
@@ -95,7 +95,7 @@ func (s *Server) record(m *message) {
 		attrs = append(attrs, slog.String("results", o.words()))
 	}
 	if action != config.Accept {
-		attrs = append(attrs, slog.String("action", action.String()), slog.String("reply", o.disposition.text))
+		attrs = append(attrs, slog.String("action", action.String()), slog.String("reply", clipTo(o.disposition.text, maxArg)))
 	}
 	if !o.began.IsZero() {
 		attrs = append(attrs, slog.Duration("duration", time.Since(o.began).Round(time.Microsecond)))

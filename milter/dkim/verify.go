@@ -64,6 +64,7 @@ type Verifier struct {
 	fields  []Field
 	options VerifyOptions
 	checks  []*check
+	leftOut []leftOut // those that are not verified, of which there may be thousands
 	lookups map[string]*lookup
 	ready   chan struct{}
 	results []Result
@@ -94,7 +95,7 @@ func NewVerifier(ctx context.Context, fields []Field, body *Body, r Resolver, o 
 	for n, why := range v.choose(candidates) {
 		i := candidates[n]
 		if why != nil {
-			v.checks = append(v.checks, leftOut(fields[i], i, why))
+			v.leftOut = append(v.leftOut, leftOut{i, why})
 		} else {
 			v.add(i, body)
 		}
@@ -111,6 +112,7 @@ func (v *Verifier) choose(candidates []int) []error {
 	if len(candidates) <= v.options.MaxSignatures && !v.options.PreferredOnly {
 		return reasons // all of them, in whatever order
 	}
+	tooMany := fmt.Errorf("%w: only %d are verified", ErrTooManySignatures, v.options.MaxSignatures)
 	var preferred []bool
 	if v.options.Prefer != nil {
 		preferred = make([]bool, len(candidates))
@@ -127,7 +129,7 @@ func (v *Verifier) choose(candidates []int) []error {
 			case left > 0:
 				left--
 			default:
-				reasons[n] = fmt.Errorf("%w: only %d are verified", ErrTooManySignatures, v.options.MaxSignatures)
+				reasons[n] = tooMany
 			}
 		}
 	}
@@ -200,7 +202,7 @@ func (v *Verifier) Ready() <-chan struct{} { return v.ready }
 // Settled reports whether there are signatures and every result stands
 // already, whatever keys and body are: Results may be asked at once.
 func (v *Verifier) Settled() bool {
-	return len(v.checks) > 0 && !slices.ContainsFunc(v.checks, func(c *check) bool { return !c.settled() })
+	return len(v.checks)+len(v.leftOut) > 0 && !slices.ContainsFunc(v.checks, func(c *check) bool { return !c.settled() })
 }
 
 // Results returns one result for each DKIM-Signature field, from the top of
@@ -208,12 +210,18 @@ func (v *Verifier) Settled() bool {
 // [Body.Done]. It waits for the look-ups; those that have not ended when the
 // context does are temporary errors.
 func (v *Verifier) Results() []Result {
-	if v.results != nil || len(v.checks) == 0 {
+	if v.results != nil || len(v.checks)+len(v.leftOut) == 0 {
 		return v.results
 	}
 	var index *headerIndex
 	var must []present
+	v.results = make([]Result, 0, len(v.checks)+len(v.leftOut))
+	rest := v.leftOut
 	for _, c := range v.checks {
+		for len(rest) > 0 && rest[0].field < c.result.Field {
+			v.results = append(v.results, rest[0].result(v.fields))
+			rest = rest[1:]
+		}
 		if !c.settled() {
 			if index == nil {
 				index = newHeaderIndex(v.fields)
@@ -223,16 +231,24 @@ func (v *Verifier) Results() []Result {
 		}
 		v.results = append(v.results, c.result)
 	}
+	for _, l := range rest {
+		v.results = append(v.results, l.result(v.fields))
+	}
 	return v.results
 }
 
-// leftOut is the check of a signature that is not verified: it is named and no
-// more.
-func leftOut(f Field, i int, why error) *check {
+// leftOut is a signature that is not verified: the index of its field, and why.
+type leftOut struct {
+	field int
+	why   error
+}
+
+// result names the signature and no more.
+func (l leftOut) result(fields []Field) Result {
 	s := &signature{BodyLength: -1}
-	tags, _ := parseTagList(f.Value)
+	tags, _ := parseTagList(fields[l.field].Value)
 	s.identify(tags)
-	c := &check{sig: s, result: resultOf(s, i)}
-	c.result.settle(Neutral, why)
-	return c
+	r := resultOf(s, l.field)
+	r.settle(Neutral, l.why)
+	return r
 }
