@@ -202,6 +202,11 @@ func TestBodyDone(t *testing.T) {
 	}
 }
 
+// sparse turns octets into text with some blanks and line ends.
+func sparse(body string) string {
+	return strings.Map(func(o rune) rune { return rune(" \t\r\n\r\n \rabcdefghijklmnopqrstuvwx"[uint32(o)%32]) }, body)
+}
+
 func FuzzBody(f *testing.F) {
 	for _, body := range awkwardBodies {
 		f.Add(body, int64(len(body)/2), uint64(1))
@@ -216,5 +221,7 @@ func FuzzBody(f *testing.F) {
 		// The same letters as blanks and line ends: more of what matters.
 		dense := strings.Map(func(o rune) rune { return rune(" \t\r\n\r\nab"[uint32(o)%8]) }, body)
 		checkBody(t, dense, limit, func(int) int { return r.IntN(1 + r.IntN(9)) })
+		// Among words, where the search by eight octets has something to pass over.
+		checkPlain(t, sparse(body), func(int) int { return r.IntN(1 + r.IntN(400)) })
 	})
 }
