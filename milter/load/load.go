@@ -47,8 +47,8 @@ type Options struct {
 	// Timeout is how long each reply of the filter may take, and a connection to
 	// open; 0 is a minute.
 	Timeout time.Duration
-	// Progress, if not nil, is told about once a second, by one goroutine, how
-	// many messages are done.
+	// Progress, if not nil, is told about once a second and at the end, by one
+	// goroutine, how many messages are done.
 	Progress func(done int)
 }
 
@@ -219,6 +219,7 @@ func (r *run) tell(ended <-chan struct{}) {
 	for {
 		select {
 		case <-ended:
+			r.Progress(int(r.done.Load()))
 			return
 		case <-tick.C:
 			r.Progress(int(r.done.Load()))

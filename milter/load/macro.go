@@ -42,7 +42,8 @@ func postfixMacros() macroLists {
 }
 
 // replace takes what the filter's negotiation says behind its three numbers:
-// pairs of a stage and the names wanted there, divided by blanks or commas.
+// pairs of a stage and the names wanted there, divided by blanks or commas. Where
+// there is no name, Postfix sends its own.
 func (m *macroLists) replace(p []byte) error {
 	for len(p) > 0 {
 		if len(p) < 4 {
@@ -53,7 +54,10 @@ func (m *macroLists) replace(p []byte) error {
 		if !ok || n >= uint32(stages) {
 			return fmt.Errorf("its negotiation asks for macros of stage %d in a wrong form", n)
 		}
-		m[n] = strings.FieldsFunc(string(names), func(r rune) bool { return r == ' ' || r == ',' || r == '\t' })
+		wanted := strings.FieldsFunc(string(names), func(r rune) bool { return r == ' ' || r == ',' || r == '\t' })
+		if len(wanted) > 0 {
+			m[n] = wanted
+		}
 		p = rest
 	}
 	return nil
