@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/postseal/postseal/milter/wire"
 )
@@ -121,19 +122,18 @@ func TestStormsOfFrames(t *testing.T) {
 				}
 			}
 			one := appendFrame(nil, row.cmd, row.payload)
-			var held int64
-			storm := func(n int) func() {
-				in := append(before[:len(before):len(before)], strings.Repeat(string(one), n)...)
-				return func() {
-					base := liveHeap()
-					peer := &memoryConn{in: in, forget: true}
-					peer.atEnd = func() { held = liveHeap() - base }
-					serveMemory(srv, peer)
-				}
+			storm := func(n int) *memoryConn {
+				return &memoryConn{in: append(before[:len(before):len(before)], strings.Repeat(string(one), n)...), forget: true}
 			}
 			const frames = 5000
-			once := threadCPU(t, storm(frames))
-			twice := threadCPU(t, storm(2*frames))
+			cost := func(n int) time.Duration {
+				in := storm(n).in
+				return threadCPU(t, func() { serveMemory(srv, &memoryConn{in: in, forget: true}) })
+			}
+			once, twice := cost(frames), cost(2*frames)
+			peer, base, held := storm(2*frames), liveHeap(), int64(0)
+			peer.atEnd = func() { held = liveHeap() - base }
+			serveMemory(srv, peer)
 			limit := int64(64 << 10)
 			if row.header {
 				limit = 2 << 20

@@ -65,12 +65,30 @@ func NewServer(s *Snapshot, o ServerOptions) *Server {
 			MaxFrame: wire.MaxFrame,
 			Idle:     s.cfg.IdleTimeout.Std(), Frame: s.cfg.FrameTimeout.Std(), Write: s.cfg.FrameTimeout.Std(),
 		},
-		most:     s.cfg.MaximumConnections,
+		most:     affordable(s.cfg.MaximumConnections, o.Log),
 		sessions: map[*session]struct{}{},
 		counters: counters{Counts: newCounts()},
 	}
 	srv.snapshot.Store(s)
 	return srv
+}
+
+// affordable is how many connections of those configured the process can have
+// open at once, with descriptors left for keys, DNS and the log: at the cap an
+// idle connection makes room for a new one, without a descriptor none does.
+func affordable(configured int, log *slog.Logger) int {
+	const reserve = 128
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		return configured
+	}
+	left := files.Cur - min(files.Cur/2, reserve)
+	if uint64(configured) <= left {
+		return configured
+	}
+	log.Warn("maximum_connections is more than the process may have files open (RLIMIT_NOFILE, LimitNOFILE= of a systemd unit); fewer are served at once",
+		"maximum_connections", configured, "open_files", files.Cur, "served", left)
+	return int(left)
 }
 
 // Use puts a snapshot in force for the messages to come.
@@ -80,9 +98,8 @@ func (s *Server) Use(next *Snapshot) { s.snapshot.Store(next) }
 func (s *Server) Snapshot() *Snapshot { return s.snapshot.Load() }
 
 // Serve accepts connections on l until Shutdown or an error that does not pass.
-// socket is the listener's name in the configuration. Trouble that passes (a peer
-// gone already) is waited out; where no descriptor is left, an idle connection
-// gives up its own.
+// socket is the listener's name in the configuration. Trouble that passes (no
+// descriptors left, a peer gone already) is waited out.
 func (s *Server) Serve(l net.Listener, socket string) error {
 	s.mu.Lock()
 	s.listeners = append(s.listeners, l)
@@ -106,11 +123,6 @@ func (s *Server) Serve(l net.Listener, socket string) error {
 			if now := time.Now(); now.Sub(logged) > longestPause {
 				logged = now
 				s.log.Error("cannot accept connections for now", "socket", socket, "err", err, "retry_in", pause)
-			}
-			if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
-				s.mu.Lock()
-				s.evict()
-				s.mu.Unlock()
 			}
 			time.Sleep(pause)
 		default:
