@@ -4,19 +4,23 @@ SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help test build fmt check unit fuzz vuln peers go clean
+.PHONY: help test build fmt check unit fuzz bench soak vuln peers go clean
 
 GO          ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.8.0
 
 # Packages under testdata are code too; "./..." leaves them out.
-PACKAGES    := ./... ./testdata/peers
+PACKAGES    := ./... ./testdata/peers ./testdata/bench
 
 TEST_TIMEOUT ?= 20m
 # For how long each fuzz target runs, and with how many workers.
 FUZZTIME     ?= 3s
 FUZZWORKERS  ?= 2
+# What "make bench" gives its program ("-h" lists it), and how many messages
+# "make soak" sends.
+BENCHFLAGS   ?=
+SOAK         ?= 500000
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -94,6 +98,14 @@ fuzz: go ## run every fuzz target for FUZZTIME (3s)
 	  echo "fuzz: $$ran targets ran, and the source has $$want" >&2
 	  exit 1
 	fi
+
+bench: go ## measure postseal beside the peers that are installed, and its engine
+	@$(GO) run ./testdata/bench $(BENCHFLAGS)
+	echo "== the engine, beside the bare operations"
+	$(GO) test -run '^$$' -bench . -benchtime 0.2s -count 1 ./milter/dkim
+
+soak: go ## send a daemon SOAK messages (500000) of mixed kinds; nothing may grow
+	@$(GO) test ./milter -run '^TestSoak$$' -count 1 -v -timeout 4h -soak $(SOAK)
 
 vuln: go ## look for known vulnerabilities, where the database can be reached
 	@out=$$($(GO) run $(GOVULNCHECK) ./... 2>&1) && status=0 || status=$$?
