@@ -11,6 +11,7 @@ import (
 // with: it is sent what postseal is sent, and does nothing but add one field.
 const adderCommand = "adder"
 
+// serveAdder serves until its socket fails.
 func serveAdder(path string) error {
 	l, err := net.Listen("unix", path)
 	if err != nil {

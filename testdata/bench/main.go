@@ -20,11 +20,8 @@ import (
 
 func main() {
 	if len(os.Args) == 3 && os.Args[1] == adderCommand {
-		if err := serveAdder(os.Args[2]); err != nil {
-			fmt.Fprintln(os.Stderr, "bench:", err)
-			os.Exit(1)
-		}
-		return
+		fmt.Fprintln(os.Stderr, "bench:", serveAdder(os.Args[2]))
+		os.Exit(1)
 	}
 	rounds := flag.Int("rounds", 5, "how many `times` each work is measured, the filters in turn; the median counts")
 	only := flag.String("only", "", "run the works that match this `pattern` alone")
