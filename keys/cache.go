@@ -115,11 +115,8 @@ type usable struct {
 func (c *Cache) known(content digest) crypto.Signer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if e, ok := c.contents.byKey[content]; ok {
-		if p := e.Value.(lruItem[digest, *proven]).value; p.passed.Load() {
-			c.contents.order.MoveToFront(e)
-			return p.key
-		}
+	if p, ok := c.contents.find(content); ok && p.passed.Load() {
+		return p.key
 	}
 	return nil
 }
@@ -174,11 +171,20 @@ func newLRU[K comparable, V any](capacity int) lru[K, V] {
 	return lru[K, V]{capacity: capacity, byKey: map[K]*list.Element{}, order: list.New()}
 }
 
+// find returns the value of key, if there is one.
+func (l *lru[K, V]) find(key K) (value V, ok bool) {
+	e, ok := l.byKey[key]
+	if !ok {
+		return value, false
+	}
+	l.order.MoveToFront(e)
+	return e.Value.(lruItem[K, V]).value, true
+}
+
 // get returns the value of key, made by fresh if there is none.
 func (l *lru[K, V]) get(key K, fresh func() V) V {
-	if e, ok := l.byKey[key]; ok {
-		l.order.MoveToFront(e)
-		return e.Value.(lruItem[K, V]).value
+	if value, ok := l.find(key); ok {
+		return value
 	}
 	value := fresh()
 	l.byKey[key] = l.order.PushFront(lruItem[K, V]{key, value})

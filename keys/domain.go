@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/postseal/postseal/config/dataset"
 	"github.com/postseal/postseal/milter/dkim"
@@ -20,11 +21,12 @@ func (s *Store) loadDomain(o Options) error {
 		return fmt.Errorf("domain: %w", err)
 	}
 	s.notes = append(s.notes, s.domains.Notes()...)
-	s.domainKey = &keyRow{name: "key_file", where: "key_file", domain: ownDomain, selector: o.Selector, path: under(o.Base, o.KeyFile)}
+	s.domainKey = &keyRow{
+		name: "key_file", domain: ownDomain, selector: o.Selector, path: under(o.Base, o.KeyFile), last: new(atomic.Pointer[reading]),
+	}
 	if _, err := dkim.DomainName(o.Selector); err != nil {
 		return fmt.Errorf("selector: %w", err)
 	}
-	s.ordered = []*keyRow{s.domainKey}
 	return nil
 }
 

@@ -38,7 +38,7 @@ func ReadTable(table dataset.Spec, base string) ([]Entry, error) {
 		if err != nil {
 			e.Err = err
 		} else {
-			e.Domain, e.Selector, e.Err, e.row = k.domain, k.selector, k.bad, k
+			e.Domain, e.Selector, e.Err, e.row = k.domain, k.selector, k.check(), &k
 		}
 		entries = append(entries, e)
 	}

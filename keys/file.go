@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -64,7 +65,12 @@ type fileState struct {
 // fromFile returns the key of a file, which it reads only if it changed.
 func (c *Cache) fromFile(ref fileRef, domain, selector string, loading bool) (key usable, stale, err error) {
 	c.mu.Lock()
-	st := c.files.get(ref, func() *fileState { return &fileState{} })
+	st, ok := c.files.find(ref)
+	if !ok {
+		// The path is a piece of the table's text, which is not to stay for it.
+		ref.path = strings.Clone(ref.path)
+		st = c.files.get(ref, func() *fileState { return &fileState{} })
+	}
 	c.mu.Unlock()
 	st.mu.Lock()
 	defer st.mu.Unlock()

@@ -8,10 +8,9 @@
 package keys
 
 import (
-	"errors"
-	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"github.com/postseal/postseal/config/dataset"
 )
@@ -42,6 +41,9 @@ type Options struct {
 	// Unchanged, if not nil, reports whether the files of the configuration are as
 	// they were read: a key file that gets another key is used at once only then.
 	Unchanged func() bool
+	// Outside, if not nil, says why this process keeps itself from reading a file
+	// whatever its user may, nil if it does not.
+	Outside func(path string) error
 	// UID is the user that signs, for CheckSafe.
 	UID int
 	// Later is for a process that is still root and will be UID: the keys of
@@ -74,18 +76,22 @@ type Store struct {
 	pins     pins
 	// unchanged is Options.Unchanged.
 	unchanged func() bool
+	outside   func(path string) error // see Options
 
-	signing     *dataset.Set // nil without tables
-	signingRows map[int]*signingRow
-	keyTable    *dataset.Set
-	keyRows     map[int]*keyRow
-	ordered     []*keyRow // in the table's order
-	disabled    []*signingRow
+	// The rows of the tables are kept as they are written, and taken apart when
+	// they are needed: there may be a hundred thousand.
+	signing  *dataset.Set // nil without tables
+	keyTable *dataset.Set
+	states   []atomic.Pointer[reading] // of the keys, by row; nil is unread
+	unusable *reading                  // stands in states for a row that cannot be used
+	disabled []dataset.Row             // of SigningTable
+	folded   func() map[string]int     // rows of KeyTable by name without regard to case
 
 	domains    *dataset.Set // nil unless Domain is used
 	domainKey  *keyRow
 	subDomains bool
 
+	many  bool // keys are read when they first sign
 	notes []string
 }
 
@@ -98,8 +104,8 @@ type Store struct {
 func Load(o Options, c *Cache) (*Store, error) {
 	s := &Store{
 		cache: c, multiple: o.MultipleSignatures, skipBad: o.SkipBadRows, subDomains: o.SubDomains, base: o.Base,
-		unchanged: o.Unchanged,
-		policy:    policy{safe: o.RequireSafeKeys, uid: o.UID, minBits: o.MinBits, maxBits: o.MaxBits},
+		unchanged: o.Unchanged, outside: o.Outside,
+		policy: policy{safe: o.RequireSafeKeys, uid: o.UID, minBits: o.MinBits, maxBits: o.MaxBits},
 	}
 	if s.policy.minBits == 0 {
 		s.policy.minBits = minRSABits
@@ -130,131 +136,20 @@ func Load(o Options, c *Cache) (*Store, error) {
 	return s, nil
 }
 
-func (s *Store) loadTables(o Options) error {
-	switch {
-	case !o.KeyTable.IsSet():
-		return errors.New("signing_table needs key_table: set both")
-	case !o.SigningTable.IsSet():
-		return errors.New("key_table needs signing_table: set both")
-	}
-	var err1, err2 error
-	if s.keyTable, err1 = dataset.Open(o.KeyTable, dataset.Options{Base: o.Base, ExactCase: true}); err1 != nil {
-		err1 = fmt.Errorf("key_table: %w", err1)
-	}
-	if s.signing, err2 = dataset.Open(o.SigningTable, dataset.Options{Base: o.Base}); err2 != nil {
-		err2 = fmt.Errorf("signing_table: %w", err2)
-	}
-	if err := errors.Join(err1, err2); err != nil {
-		return err
-	}
-	var problems []error
-	problems = append(problems, s.parseKeyTable()...)
-	problems = append(problems, s.parseSigningTable()...)
-	return errors.Join(problems...)
-}
-
-func (s *Store) parseKeyTable() (problems []error) {
-	s.keyRows = make(map[int]*keyRow, len(s.keyTable.Rows()))
-	for _, row := range s.keyTable.Rows() {
-		where := s.keyTable.Where(row)
-		k, err := parseKeyRow(row.Key, row.Value, s.base)
-		switch {
-		case err != nil && s.skipBad:
-			k = &keyRow{name: row.Key, bad: err}
-		case err != nil:
-			problems = append(problems, fmt.Errorf("key_table: %s: %w", where, err))
-			continue
-		}
-		k.where = where
-		s.keyRows[row.Line] = k
-		s.ordered = append(s.ordered, k)
-		if k.bad != nil {
-			k.record(nil, nil, k.bad)
-		}
-	}
-	s.notes = append(s.notes, s.keyTable.Notes()...)
-	s.noteDuplicates(s.keyTable, "key_table")
-	return problems
-}
-
-func (s *Store) parseSigningTable() (problems []error) {
-	s.signingRows = make(map[int]*signingRow, len(s.signing.Rows()))
-	folded := make(map[string]dataset.Row, len(s.keyTable.Rows()))
-	for _, row := range s.keyTable.Rows() {
-		folded[lowerASCII(row.Key)] = row
-	}
-	for _, row := range s.signing.Rows() {
-		where := s.signing.Where(row)
-		g, err := parseSigningRow(row.Value)
-		switch {
-		case err != nil && s.skipBad:
-			g = &signingRow{bad: fmt.Errorf("%w: %w", ErrUnknownKey, err)}
-		case err != nil:
-			problems = append(problems, fmt.Errorf("signing_table: %s: %q: %w", where, row.Key, err))
-			continue
-		}
-		g.where, g.everyDomain = where, everyDomain(row.Key)
-		s.signingRows[row.Line] = g
-		if g.bad != nil {
-			s.disabled = append(s.disabled, g)
-		}
-		if g.keyName != ownDomain && g.keyName != "" {
-			if g.key = s.findKey(g.keyName); g.key == nil {
-				err := s.missing(g, folded)
-				if !s.skipBad {
-					problems = append(problems, fmt.Errorf("signing_table: %s %w", g.where, err))
-					continue
-				}
-				g.bad = fmt.Errorf("%w: the row %w", ErrUnknownKey, err)
-				s.disabled = append(s.disabled, g)
-				continue
-			}
-			s.noteOutside(g)
-		}
-		s.notePattern(row, where)
-	}
-	s.notes = append(s.notes, s.signing.Notes()...)
-	s.noteDuplicates(s.signing, "signing_table")
-	return problems
-}
-
-// findKey returns the row of KeyTable for a name, nil if there is none, and
-// for a row that had a syntax error a stand-in.
-func (s *Store) findKey(name string) *keyRow {
-	row, ok := s.keyTable.Get(name)
-	if !ok {
-		return nil
-	}
-	if k := s.keyRows[row.Line]; k != nil {
-		return k
-	}
-	return &keyRow{name: name}
-}
-
-// missing says, behind the place of a row, that its key is not in KeyTable.
-// folded is the table by names without regard to case.
-func (s *Store) missing(g *signingRow, folded map[string]dataset.Row) error {
-	if row, ok := folded[lowerASCII(g.keyName)]; ok {
-		return fmt.Errorf("names the key %q, but %s calls it %q: letter case counts in names of keys",
-			clip(g.keyName), s.keyTable.Where(row), clip(row.Key))
-	}
-	return fmt.Errorf("names the key %q, which key_table (%s) does not have: add a row %q there, or correct the name",
-		clip(g.keyName), s.keyTable.Source(), clip(g.keyName)+" DOMAIN:SELECTOR:PATH")
-}
-
 // ReadKeys reads and proves all keys that are known by name, unless they are
 // too many. A key that several rows name is read once. It is for stores that
 // were loaded with Options.Later; Load has done it for others.
 func (s *Store) ReadKeys() {
 	bySource := map[source][]*keyRow{}
-	for _, k := range s.ordered {
-		if k.bad == nil && !k.perDomain() {
-			src := s.source(k, k.domain)
-			bySource[src] = append(bySource[src], k)
+	for k := range s.keyRows() {
+		if k.bad != nil || k.perDomain() {
+			continue
 		}
-	}
-	if len(bySource) >= eagerKeys {
-		return
+		src := s.source(k, k.domain)
+		bySource[src] = append(bySource[src], k)
+		if s.many = len(bySource) >= eagerKeys; s.many {
+			return
+		}
 	}
 	work := make(chan source)
 	var wg sync.WaitGroup
@@ -268,7 +163,7 @@ func (s *Store) ReadKeys() {
 				}
 				key, stale, err := s.signer(src, domain, rows[0].selector, true)
 				for _, k := range rows {
-					k.record(key, stale, err)
+					s.record(k, key, stale, err)
 				}
 			}
 		})

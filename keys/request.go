@@ -31,7 +31,7 @@ func (r Request) Signer() (crypto.Signer, error) {
 	}
 	k := r.key
 	if k.bad != nil {
-		return nil, &KeyError{Name: r.KeyName, Where: k.where, Path: k.path, Err: k.bad}
+		return nil, &KeyError{Name: r.KeyName, Where: r.store.where(k), Path: k.path, Err: k.bad}
 	}
 	domain := k.domain
 	if domain == ownDomain {
@@ -40,10 +40,10 @@ func (r Request) Signer() (crypto.Signer, error) {
 	src := r.store.source(k, domain)
 	key, stale, err := r.store.signer(src, r.Domain, r.Selector, false)
 	if !k.perDomain() {
-		k.record(key, stale, err)
+		r.store.record(k, key, stale, err)
 	}
 	if err != nil {
-		return nil, &KeyError{Name: r.KeyName, Where: k.where, Path: src.path, Err: r.store.hint(err)}
+		return nil, &KeyError{Name: r.KeyName, Where: r.store.where(k), Path: src.path, Err: r.store.hint(err)}
 	}
 	return key, nil
 }
@@ -54,6 +54,12 @@ func (s *Store) hint(err error) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%w: put the key there, or correct the row", err)
 	case errors.Is(err, fs.ErrPermission):
+		var denied *fs.PathError
+		if s.outside != nil && errors.As(err, &denied) {
+			if why := s.outside(denied.Path); why != nil {
+				return fmt.Errorf("%w: %w", err, why)
+			}
+		}
 		return fmt.Errorf("%w: the user %s must be able to read it", err, systemAccounts().userName(s.policy.uid))
 	}
 	return err

@@ -46,10 +46,10 @@ func (s *Store) Select(a Address) ([]Request, error) {
 		case errors.As(err, &keyErr): // names the row itself
 			return nil, err
 		case err != nil:
-			return nil, fmt.Errorf("%s: %w", row.where, err)
+			return nil, fmt.Errorf("%s: %w", s.signing.Where(row.Row), err)
 		}
 		// The same signature twice helps nobody.
-		id := identity{r.key, r.Domain, r.AUID}
+		id := identity{r.key.number, r.Domain, r.AUID}
 		if seen[id] {
 			continue
 		}
@@ -75,13 +75,10 @@ func (s *Store) Names(a Address) bool {
 		return false
 	}
 	for _, row := range s.match(f) {
-		key := row.key
-		if row.keyName == ownDomain {
-			key, _ = s.ownKey(f)
-		}
+		key, _, err := s.keyFor(row, f)
 		switch {
-		case key == nil:
-		case !row.everyDomain, row.keyName == ownDomain:
+		case err != nil:
+		case !everyDomain(row.Key), row.keyName == ownDomain:
 			return true
 		case key.bad == nil && key.domain != ownDomain && f.err == nil && signerInside(f.ascii, key.domain):
 			return true
@@ -91,7 +88,7 @@ func (s *Store) Names(a Address) bool {
 }
 
 type identity struct {
-	key          *keyRow
+	key          int
 	domain, auid string
 }
 
@@ -113,6 +110,9 @@ func newSender(a Address) sender {
 	if f.ascii != f.forms[0] {
 		f.forms = append(f.forms, f.ascii)
 	}
+	if !strings.Contains(f.ascii, "xn--") {
+		return f
+	}
 	if u, err := idna.Lookup.ToUnicode(f.ascii); err == nil && !slices.Contains(f.forms, u) {
 		f.forms = append(f.forms, u)
 	}
@@ -121,7 +121,7 @@ func newSender(a Address) sender {
 
 // match returns the rows of SigningTable for a sender: the first, or all with
 // MultipleSignatures.
-func (s *Store) match(f sender) []*signingRow {
+func (s *Store) match(f sender) []signingRow {
 	var hits []dataset.Row
 	if s.signing.Kind() == "refile" {
 		for _, domain := range f.forms {
@@ -146,10 +146,10 @@ func (s *Store) match(f sender) []*signingRow {
 	if len(hits) > 1 && !s.multiple {
 		hits = hits[:1]
 	}
-	var rows []*signingRow
+	rows := make([]signingRow, 0, len(hits))
 	for _, hit := range hits {
-		if row := s.signingRows[hit.Line]; !slices.Contains(rows, row) {
-			rows = append(rows, row)
+		if !slices.ContainsFunc(rows, func(r signingRow) bool { return r.Line == hit.Line }) {
+			rows = append(rows, newSigningRow(hit))
 		}
 	}
 	return rows
@@ -185,21 +185,16 @@ func (f sender) queries() []string {
 }
 
 // request makes of a row what it means for a sender.
-func (s *Store) request(row *signingRow, f sender) (Request, error) {
-	key, name := row.key, row.keyName
-	switch {
-	case name == ownDomain:
-		if key, name = s.ownKey(f); key == nil {
-			err := fmt.Errorf("%w: add a row for it to %s", ErrUnknownKey, s.keyTable.Source())
-			return Request{}, &KeyError{Name: f.forms[0], Where: row.where, Err: err}
-		}
-	case key == nil:
-		return Request{}, &KeyError{Name: name, Where: row.where, Err: row.bad}
+func (s *Store) request(row signingRow, f sender) (Request, error) {
+	where := s.signing.Where(row.Row)
+	key, name, err := s.keyFor(row, f)
+	if err != nil {
+		return Request{}, &KeyError{Name: name, Where: where, Err: err}
 	}
 	if f.err != nil && (key.domain == ownDomain || strings.Contains(row.signer, ownDomain)) {
 		return Request{}, f.err
 	}
-	r := Request{KeyName: name, Row: row.where, Domain: key.domain, Selector: key.selector, key: key, store: s}
+	r := Request{KeyName: name, Row: where, Domain: key.domain, Selector: key.selector, key: key, store: s}
 	if r.Domain == ownDomain {
 		r.Domain = f.ascii
 	}
@@ -214,14 +209,22 @@ func (s *Store) request(row *signingRow, f sender) (Request, error) {
 	return r, nil
 }
 
-// ownKey finds the row of KeyTable that is called like the sender's domain.
-func (s *Store) ownKey(f sender) (key *keyRow, name string) {
+// keyFor finds the row of KeyTable that a row means for a sender, and what it is
+// called.
+func (s *Store) keyFor(row signingRow, f sender) (key *keyRow, name string, err error) {
+	i, err := s.keyOf(row)
+	switch {
+	case err != nil:
+		return nil, row.keyName, unknownKey(err)
+	case i >= 0:
+		return s.keyRow(i), row.keyName, nil
+	}
 	for _, name := range f.forms {
-		if key := s.findKey(name); key != nil {
-			return key, name
+		if i := s.keyTable.Find(name); i >= 0 {
+			return s.keyRow(i), name, nil
 		}
 	}
-	return nil, ""
+	return nil, f.forms[0], fmt.Errorf("%w: add a row for it to %s", ErrUnknownKey, s.keyTable.Source())
 }
 
 // signerInside reports whether the domain of a signer is d= or below it, which

@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/ed25519"
 	"crypto/rsa"
+	"iter"
 )
 
 // State is what is known of a key.
@@ -31,7 +32,8 @@ type KeyInfo struct {
 	Path  string `json:"file,omitempty"`
 	State State  `json:"state"`
 	// Algorithm is "rsa" or "ed25519". It, Bits and Public are those of the key
-	// that signs, in StateReady and StateStale.
+	// that signs, in StateReady and StateStale; Public is left out where keys are
+	// read at first use.
 	Algorithm string           `json:"algorithm,omitempty"`
 	Bits      int              `json:"bits,omitempty"`
 	Public    crypto.PublicKey `json:"-"`
@@ -41,13 +43,16 @@ type KeyInfo struct {
 
 // reading is the outcome of the last use of a row's key.
 type reading struct {
-	public crypto.PublicKey // nil without a key
-	state  State
-	err    error
+	state     State
+	algorithm string
+	bits      int
+	public    crypto.PublicKey // nil without a key, and where keys are many
+	err       error
 }
 
-// record keeps the outcome of a use.
-func (k *keyRow) record(key crypto.Signer, stale, err error) {
+// record keeps the outcome of a use. Nothing of the private key is kept: it would
+// stay in memory after the cache has let go of it.
+func (s *Store) record(k *keyRow, key crypto.Signer, stale, err error) {
 	now := reading{state: StateReady, err: stale}
 	switch {
 	case err != nil:
@@ -57,8 +62,26 @@ func (k *keyRow) record(key crypto.Signer, stale, err error) {
 	}
 	if key != nil {
 		now.public = key.Public()
+		if pub, ok := now.public.(*rsa.PublicKey); ok { // it may lie within the private key
+			now.public = &rsa.PublicKey{N: pub.N, E: pub.E}
+		}
+		now.algorithm, now.bits = kindOf(now.public)
+	}
+	if s.many {
+		now.public = nil
 	}
 	k.last.Store(&now)
+}
+
+// state is what is known of a row's key.
+func (k *keyRow) state() reading {
+	if k.bad != nil {
+		return reading{state: StateDisabled, err: k.bad}
+	}
+	if last := k.last.Load(); last != nil {
+		return *last
+	}
+	return reading{state: StateUnread}
 }
 
 // kindOf names the type of a key and its size in bits.
@@ -72,39 +95,77 @@ func kindOf(pub crypto.PublicKey) (string, int) {
 	return "", 0
 }
 
+// Len is the number of rows of KeyTable.
+func (s *Store) Len() int {
+	if s.domainKey != nil {
+		return 1
+	}
+	return len(s.states)
+}
+
 // Keys lists every row of KeyTable, in its order, as last seen.
 func (s *Store) Keys() []KeyInfo {
-	infos := make([]KeyInfo, len(s.ordered))
-	for i, k := range s.ordered {
-		infos[i] = KeyInfo{Name: k.name, Where: k.where, Domain: k.domain, Selector: k.selector, Path: k.path, State: StateUnread}
-		last := k.last.Load()
-		if last == nil {
-			continue
+	infos := make([]KeyInfo, 0, s.Len())
+	for k := range s.keyRows() {
+		last := k.state()
+		info := KeyInfo{
+			Name: k.name, Where: s.where(k), Domain: k.domain, Selector: k.selector, Path: k.path,
+			State: last.state, Algorithm: last.algorithm, Bits: last.bits, Public: last.public,
 		}
-		infos[i].State, infos[i].Public = last.state, last.public
-		infos[i].Algorithm, infos[i].Bits = kindOf(last.public)
 		if last.err != nil {
-			infos[i].Error = last.err.Error()
+			info.Error = last.err.Error()
 		}
+		infos = append(infos, info)
 	}
 	return infos
+}
+
+// Files are the paths of key files as KeyTable has them, in its order; "%" stands
+// for a domain.
+func (s *Store) Files() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for k := range s.keyRows() {
+			if k.path != "" && !yield(k.path) {
+				return
+			}
+		}
+	}
 }
 
 // Disabled lists, as *KeyError, the rows of both tables that cannot sign as
 // things stand. Mail that they are for is deferred.
 func (s *Store) Disabled() []error {
 	var disabled []error
-	for _, k := range s.ordered {
-		if last := k.last.Load(); last != nil && last.state == StateDisabled {
-			path := k.path
-			if k.bad == nil && k.domain != ownDomain {
-				path = k.file(k.domain)
-			}
-			disabled = append(disabled, &KeyError{Name: k.name, Where: k.where, Path: path, Err: s.hint(last.err)})
+	for k := range s.disabledKeys() {
+		path := k.path
+		if k.bad == nil && k.domain != ownDomain {
+			path = k.file(k.domain)
 		}
+		disabled = append(disabled, &KeyError{Name: k.name, Where: s.where(k), Path: path, Err: s.hint(k.state().err)})
 	}
-	for _, g := range s.disabled {
-		disabled = append(disabled, &KeyError{Name: g.keyName, Where: g.where, Err: g.bad})
+	for _, row := range s.disabled {
+		g := newSigningRow(row)
+		_, err := s.keyOf(g)
+		if err != nil {
+			err = unknownKey(err)
+		} else {
+			err = g.bad
+		}
+		disabled = append(disabled, &KeyError{Name: g.keyName, Where: s.signing.Where(row), Err: err})
 	}
 	return disabled
+}
+
+// disabledKeys are the rows of KeyTable that cannot sign; only they are taken apart.
+func (s *Store) disabledKeys() iter.Seq[*keyRow] {
+	return func(yield func(*keyRow) bool) {
+		if s.domainKey != nil && s.domainKey.state().state == StateDisabled && !yield(s.domainKey) {
+			return
+		}
+		for i := range s.states {
+			if last := s.states[i].Load(); last != nil && last.state == StateDisabled && !yield(s.keyRow(i)) {
+				return
+			}
+		}
+	}
 }

@@ -1,11 +1,11 @@
 package keys
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
 
+	"github.com/postseal/postseal/config/dataset"
 	"github.com/postseal/postseal/milter/dkim"
 )
 
@@ -14,7 +14,8 @@ const ownDomain = "%"
 
 // keyRow is a row of KeyTable: NAME DOMAIN:SELECTOR:KEY.
 type keyRow struct {
-	name, where      string
+	name             string
+	number           int // in the table
 	domain, selector string
 	path             string // of a key file
 	template         bool   // "%" in path stands for the domain
@@ -22,22 +23,20 @@ type keyRow struct {
 	bad              error  // why the row cannot be used
 	held             bool   // see fileRef
 
-	last atomic.Pointer[reading]
+	last *atomic.Pointer[reading]
 }
 
-// parseKeyRow reads a row's value. An error means that it lacks a part; a part
-// that cannot be used is noted in the row. The text of the key is in neither.
-// The last part takes the rest, colons and all.
-func parseKeyRow(name, value, base string) (*keyRow, error) {
-	parts := strings.SplitN(value, ":", 3)
-	for i := range parts {
-		parts[i] = strings.TrimSpace(parts[i])
+// parseKeyRow takes a row's value apart. An error means that it lacks a part; it
+// does not have the text of the key. The last part takes the rest, colons and all.
+func parseKeyRow(name, value, base string) (keyRow, error) {
+	domain, rest, _ := strings.Cut(value, ":")
+	selector, key, _ := strings.Cut(rest, ":")
+	k := keyRow{name: name, domain: strings.TrimSpace(domain), selector: strings.TrimSpace(selector)}
+	key = strings.TrimSpace(key)
+	if k.domain == "" || k.selector == "" || key == "" {
+		return k, fmt.Errorf("key %q: the row is not complete: write NAME DOMAIN:SELECTOR:KEY, where KEY is the path of a private key", clip(name))
 	}
-	if len(parts) < 3 || parts[0] == "" || parts[1] == "" || parts[2] == "" {
-		return nil, fmt.Errorf("key %q: the row is not complete: write NAME DOMAIN:SELECTOR:KEY, where KEY is the path of a private key", clip(name))
-	}
-	k := &keyRow{name: name, domain: parts[0], selector: parts[1]}
-	switch key := parts[2]; {
+	switch {
 	case strings.HasPrefix(key, "/"):
 		k.path, k.template = key, strings.Contains(key, ownDomain)
 	case strings.HasPrefix(key, "./"), strings.HasPrefix(key, "../"):
@@ -45,15 +44,20 @@ func parseKeyRow(name, value, base string) (*keyRow, error) {
 	default:
 		k.inline = key
 	}
-	if _, err := dkim.DomainName(k.selector); err != nil {
-		k.bad = fmt.Errorf("the selector is no domain name: %w", err)
-	}
+	return k, nil
+}
+
+// check says which part of the row cannot be used; nil if all can.
+func (k *keyRow) check() error {
 	if k.domain != ownDomain {
 		if _, err := dkim.DomainName(k.domain); err != nil {
-			k.bad = fmt.Errorf("the signing domain is no domain name: %w", err)
+			return fmt.Errorf("the signing domain is no domain name: %w", err)
 		}
 	}
-	return k, nil
+	if _, err := dkim.DomainName(k.selector); err != nil {
+		return fmt.Errorf("the selector is no domain name: %w", err)
+	}
+	return nil
 }
 
 // under is path, where it is relative from the folder base on. Symbolic links
@@ -77,23 +81,17 @@ func (k *keyRow) file(domain string) string {
 	return k.path
 }
 
-// signingRow is the value of a row of SigningTable: KEYNAME[:SIGNER].
+// signingRow is a row of SigningTable: PATTERN KEYNAME[:SIGNER].
 type signingRow struct {
-	where   string
-	keyName string
-	signer  string  // for i=; may have "%"
-	key     *keyRow // nil where the name is "%"
-	// everyDomain says that the row's pattern does not name a domain.
-	everyDomain bool
-	bad         error
+	dataset.Row
+	keyName string // empty if there is none
+	signer  string // for i=; may have "%"
+	bad     error  // why the signer cannot be used
 }
 
-func parseSigningRow(value string) (*signingRow, error) {
-	name, signer, _ := strings.Cut(value, ":")
-	g := &signingRow{keyName: strings.TrimSpace(name), signer: strings.TrimSpace(signer)}
-	if g.keyName == "" {
-		return nil, errors.New("the row names no key: write PATTERN KEYNAME, with KEYNAME from key_table")
-	}
+func newSigningRow(row dataset.Row) signingRow {
+	name, signer, _ := strings.Cut(row.Value, ":")
+	g := signingRow{Row: row, keyName: strings.TrimSpace(name), signer: strings.TrimSpace(signer)}
 	switch {
 	case g.signer == "":
 	case !strings.Contains(g.signer, "@"):
@@ -101,7 +99,7 @@ func parseSigningRow(value string) (*signingRow, error) {
 	case strings.ContainsFunc(g.signer, func(r rune) bool { return r <= ' ' || r == 0x7f }):
 		g.bad = fmt.Errorf("the signer %q has a blank or control character", clip(g.signer))
 	}
-	return g, nil
+	return g
 }
 
 // everyDomain reports whether a key of SigningTable is for whatever domain there

@@ -3,6 +3,7 @@ package milter
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"os"
 	"slices"
@@ -64,6 +65,8 @@ type Environment struct {
 	Signer *int
 	// Unchanged is keys.Options.Unchanged.
 	Unchanged func() bool
+	// Outside is keys.Options.Outside.
+	Outside func(path string) error
 }
 
 // uid is the user that signs.
@@ -155,7 +158,7 @@ func Load(cfg *config.Config, env Environment) (*Snapshot, error) {
 		SubDomains: cfg.SubDomains, MultipleSignatures: cfg.MultipleSignatures, SkipBadRows: !cfg.CheckSigningTable,
 		RequireSafeKeys: cfg.RequireSafeKeys, Base: cfg.BaseDirectory,
 		MinBits: cfg.MinimumKeyBits, MaxBits: cfg.MaximumKeyBits, UID: env.uid(), Later: env.Signer != nil,
-		Unchanged: env.Unchanged,
+		Unchanged: env.Unchanged, Outside: env.Outside,
 	}, env.Keys)
 	if err != nil {
 		problems = append(problems, err)
@@ -368,6 +371,13 @@ func (s *Snapshot) ReadKeys() { s.keys.ReadKeys() }
 
 // Keys lists the configured keys, for status.
 func (s *Snapshot) Keys() []keys.KeyInfo { return s.keys.Keys() }
+
+// KeyCount is how many keys are configured.
+func (s *Snapshot) KeyCount() int { return s.keys.Len() }
+
+// KeyFiles are the paths of key files, in the order of the configuration; "%"
+// stands for a domain.
+func (s *Snapshot) KeyFiles() iter.Seq[string] { return s.keys.Files() }
 
 // Disabled lists the keys and rows that cannot sign, with the reason.
 func (s *Snapshot) Disabled() []error { return s.keys.Disabled() }

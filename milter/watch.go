@@ -61,16 +61,16 @@ func watchedFiles(cfg *config.Config) []string {
 func (d *Daemon) watchKeys(s *Snapshot) {
 	var paths []string
 	seen := map[string]bool{}
-	for _, k := range s.Keys() {
-		if k.Path == "" || strings.Contains(k.Path, "%") || seen[k.Path] {
+	for path := range s.KeyFiles() {
+		if strings.Contains(path, "%") || seen[path] {
 			continue
 		}
 		if len(paths) == watchedKeys {
 			paths = nil
 			break
 		}
-		seen[k.Path] = true
-		paths = append(paths, k.Path)
+		seen[path] = true
+		paths = append(paths, path)
 	}
 	d.watchedKeys = paths
 	d.watch()

@@ -59,11 +59,11 @@ func Open(s Spec, o Options) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err := ReadFile(path, maxFile)
+	text, err := readText(path, maxFile)
 	if err != nil {
 		return nil, err
 	}
-	return parse(kind, path, data, o)
+	return parse(kind, path, text, o)
 }
 
 // path is where a file is that a value of that kind names.
@@ -115,9 +115,9 @@ func openList(items []string, o Options) (*Set, error) {
 }
 
 // parse makes a set of a file's content.
-func parse(kind, path string, data []byte, o Options) (*Set, error) {
+func parse(kind, path, text string, o Options) (*Set, error) {
 	set := &Set{kind: kind, path: path}
-	if err := set.readLines(string(data), maxLine, maxRows); err != nil {
+	if err := set.readLines(text, maxLine, maxRows); err != nil {
 		return nil, err
 	}
 	return set.finish(o)
@@ -125,13 +125,17 @@ func parse(kind, path string, data []byte, o Options) (*Set, error) {
 
 // finish builds the index.
 func (s *Set) finish(o Options) (*Set, error) {
-	s.index = newIndex(!o.ExactCase)
+	literals := len(s.rows)
+	if s.kind == kindRefile {
+		literals = 0
+	}
+	s.index = newIndex(s.rows, literals, !o.ExactCase)
 	for i, row := range s.rows {
 		if s.kind != kindRefile {
-			s.index.addLiteral(row.Key, i)
+			s.index.addLiteral(i)
 			continue
 		}
-		if err := s.index.addPattern(row.Key, i); err != nil {
+		if err := s.index.addPattern(i); err != nil {
 			return nil, fmt.Errorf("%s: %w", s.Where(row), err)
 		}
 	}
@@ -144,11 +148,19 @@ func (s *Set) Rows() []Row { return s.rows }
 
 // Get returns the first row that matches key.
 func (s *Set) Get(key string) (Row, bool) {
-	if i := s.index.first(key); i >= 0 {
+	if i := s.Find(key); i >= 0 {
 		return s.rows[i], true
 	}
 	return Row{}, false
 }
+
+// Find returns where in Rows the first row that matches key is, -1 if there is
+// none.
+func (s *Set) Find(key string) int { return s.index.first(key) }
+
+// Repeats reports whether rows of a walkable set can have the same key. If not,
+// nobody needs to look for them.
+func (s *Set) Repeats() bool { return s.index.next != nil }
 
 // All returns every row that matches key, in the order of the set.
 func (s *Set) All(key string) []Row {

@@ -5,25 +5,27 @@ import (
 	"strings"
 )
 
-// index finds the rows that match a key without looking at the others. Every
-// list of rows in it ascends, so that the first match is the lowest row.
+// index finds the rows that match a key without looking at the others. Rows are
+// named by their numbers.
 type index struct {
 	fold     bool
-	literals map[string][]int32
+	rows     []Row
+	literals map[string]chain
 	suffixes ends // globs, by what stands after the last "*"
 	prefixes ends // globs, by what stands before the first "*"
 	exprs    []expr
+	// next is the row that follows in the chain of each; nil while every chain has
+	// one row, as in nearly all tables.
+	next []int32
 }
+
+// chain is a list of rows with the same literal or end, ascending.
+type chain struct{ first, last int32 }
 
 // ends holds globs by one literal end.
 type ends struct {
-	rows    map[string][]entry
+	rows    map[string]chain
 	lengths []int // of the keys of rows, each once
-}
-
-type entry struct {
-	row int32
-	glob
 }
 
 type expr struct {
@@ -31,22 +33,35 @@ type expr struct {
 	expression
 }
 
-func newIndex(fold bool) *index {
+// newIndex is an index of rows, of which literals are likely not to be patterns.
+func newIndex(rows []Row, literals int, fold bool) *index {
 	return &index{
-		fold:     fold,
-		literals: map[string][]int32{},
-		suffixes: ends{rows: map[string][]entry{}},
-		prefixes: ends{rows: map[string][]entry{}},
+		fold: fold, rows: rows,
+		literals: make(map[string]chain, literals),
+		suffixes: ends{rows: map[string]chain{}},
+		prefixes: ends{rows: map[string]chain{}},
 	}
 }
 
-func (x *index) addLiteral(key string, row int) {
-	key = x.folded(key)
-	x.literals[key] = append(x.literals[key], int32(row))
+func (x *index) addLiteral(row int) { x.add(x.literals, x.pattern(int32(row)), int32(row)) }
+
+// add puts a row at the end of a chain.
+func (x *index) add(chains map[string]chain, key string, row int32) {
+	c, ok := chains[key]
+	if !ok {
+		chains[key] = chain{row, row}
+		return
+	}
+	if x.next == nil {
+		x.next = make([]int32, len(x.rows))
+	}
+	x.next[c.last] = row
+	chains[key] = chain{c.first, row}
 }
 
 // addPattern files a refile's pattern where look-ups are cheapest.
-func (x *index) addPattern(pattern string, row int) error {
+func (x *index) addPattern(row int) error {
+	pattern := x.rows[row].Key
 	if strings.ContainsAny(pattern, metacharacters) {
 		e, err := compile(pattern, x.fold)
 		if err != nil {
@@ -55,16 +70,16 @@ func (x *index) addPattern(pattern string, row int) error {
 		x.exprs = append(x.exprs, expr{int32(row), e})
 		return nil
 	}
-	if !strings.Contains(pattern, "*") {
-		x.addLiteral(pattern, row)
-		return nil
+	pattern = x.folded(pattern)
+	first, last := strings.IndexByte(pattern, '*'), strings.LastIndexByte(pattern, '*')
+	switch prefix, suffix := pattern[:max(first, 0)], pattern[last+1:]; {
+	case first < 0:
+		x.addLiteral(row)
+	case len(prefix) > len(suffix):
+		x.add(x.prefixes.rows, prefix, int32(row))
+	default:
+		x.add(x.suffixes.rows, suffix, int32(row))
 	}
-	g := newGlob(x.folded(pattern))
-	side, end := &x.suffixes, g.suffix
-	if len(g.prefix) > len(g.suffix) {
-		side, end = &x.prefixes, g.prefix
-	}
-	side.rows[end] = append(side.rows[end], entry{int32(row), g})
 	return nil
 }
 
@@ -72,32 +87,40 @@ func (x *index) addPattern(pattern string, row int) error {
 func (x *index) seal() {
 	for _, side := range []*ends{&x.suffixes, &x.prefixes} {
 		for end := range side.rows {
-			side.lengths = append(side.lengths, len(end))
+			if !slices.Contains(side.lengths, len(end)) {
+				side.lengths = append(side.lengths, len(end))
+			}
 		}
 		slices.Sort(side.lengths)
-		side.lengths = slices.Compact(side.lengths)
 	}
 }
 
-// buckets calls visit with each list of globs that may match the folded key.
+// chains calls visit with each chain of globs that may match the folded key.
 // There are at most as many calls as the table has different lengths of ends,
 // however many rows it has.
-func (x *index) buckets(key string, visit func([]entry)) {
+func (x *index) chains(key string, visit func(chain)) {
 	for _, n := range x.suffixes.lengths {
 		if n > len(key) {
 			break
 		}
-		if bucket := x.suffixes.rows[key[len(key)-n:]]; bucket != nil {
-			visit(bucket)
+		if c, ok := x.suffixes.rows[key[len(key)-n:]]; ok {
+			visit(c)
 		}
 	}
 	for _, n := range x.prefixes.lengths {
 		if n > len(key) {
 			break
 		}
-		if bucket := x.prefixes.rows[key[:n]]; bucket != nil {
-			visit(bucket)
+		if c, ok := x.prefixes.rows[key[:n]]; ok {
+			visit(c)
 		}
+	}
+}
+
+// walk calls visit with the rows of a chain until it returns false.
+func (x *index) walk(c chain, visit func(row int32) bool) {
+	for row := c.first; visit(row) && row != c.last; {
+		row = x.next[row]
 	}
 }
 
@@ -106,19 +129,20 @@ func (x *index) first(key string) int {
 	folded := x.folded(key)
 	best := int32(-1)
 	better := func(row int32) bool { return best < 0 || row < best }
-	if rows := x.literals[folded]; rows != nil {
-		best = rows[0]
+	if c, ok := x.literals[folded]; ok {
+		best = c.first
 	}
-	x.buckets(folded, func(bucket []entry) {
-		for _, e := range bucket {
-			if !better(e.row) {
-				return
+	x.chains(folded, func(c chain) {
+		x.walk(c, func(row int32) bool {
+			if !better(row) {
+				return false
 			}
-			if e.match(folded) {
-				best = e.row
-				return
+			if matchGlob(x.pattern(row), folded) {
+				best = row
+				return false
 			}
-		}
+			return true
+		})
 	})
 	subject := ""
 	for _, e := range x.exprs {
@@ -139,13 +163,20 @@ func (x *index) first(key string) int {
 // all returns every row that matches key, ascending.
 func (x *index) all(key string) []int32 {
 	folded := x.folded(key)
-	rows := slices.Clone(x.literals[folded])
-	x.buckets(folded, func(bucket []entry) {
-		for _, e := range bucket {
-			if e.match(folded) {
-				rows = append(rows, e.row)
+	var rows []int32
+	if c, ok := x.literals[folded]; ok {
+		x.walk(c, func(row int32) bool {
+			rows = append(rows, row)
+			return true
+		})
+	}
+	x.chains(folded, func(c chain) {
+		x.walk(c, func(row int32) bool {
+			if matchGlob(x.pattern(row), folded) {
+				rows = append(rows, row)
 			}
-		}
+			return true
+		})
 	})
 	if len(x.exprs) > 0 {
 		subject := bytesAsRunes(key)
@@ -158,6 +189,9 @@ func (x *index) all(key string) []int32 {
 	slices.Sort(rows)
 	return rows
 }
+
+// pattern is the key of a row in the form that is compared.
+func (x *index) pattern(row int32) string { return x.folded(x.rows[row].Key) }
 
 func (x *index) folded(key string) string {
 	if x.fold {

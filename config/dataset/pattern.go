@@ -13,39 +13,20 @@ import (
 // ".*" of "*".
 const metacharacters = `()[]|?{}^$\`
 
-// glob is a pattern whose only wildcard is "*".
-type glob struct {
-	prefix, suffix string
-	middle         []string // what stands between two "*", in order
-}
-
-// newGlob takes a pattern with at least one "*".
-func newGlob(pattern string) glob {
-	parts := strings.Split(pattern, "*")
-	g := glob{prefix: parts[0], suffix: parts[len(parts)-1]}
-	for _, part := range parts[1 : len(parts)-1] {
-		if part != "" {
-			g.middle = append(g.middle, part)
+// matchGlob reports whether a pattern whose only wildcard is "*", with at least
+// one of them, covers all of s. Taking each part at its first place is enough, so
+// there is no going back.
+func matchGlob(pattern, s string) bool {
+	part, rest, _ := strings.Cut(pattern, "*")
+	s, ok := strings.CutPrefix(s, part)
+	for ok {
+		var more bool
+		if part, rest, more = strings.Cut(rest, "*"); !more {
+			return strings.HasSuffix(s, part)
 		}
+		_, s, ok = strings.Cut(s, part)
 	}
-	return g
-}
-
-// match reports whether the glob covers all of s. Taking each middle part at
-// its first place is enough, so there is no going back.
-func (g glob) match(s string) bool {
-	if len(s) < len(g.prefix)+len(g.suffix) || !strings.HasPrefix(s, g.prefix) || !strings.HasSuffix(s, g.suffix) {
-		return false
-	}
-	s = s[len(g.prefix) : len(s)-len(g.suffix)]
-	for _, part := range g.middle {
-		i := strings.Index(s, part)
-		if i < 0 {
-			return false
-		}
-		s = s[i+len(part):]
-	}
-	return true
+	return false
 }
 
 // expression is a pattern with metacharacters of a regular expression.

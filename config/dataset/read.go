@@ -27,19 +27,28 @@ const byteOrderMark = "\xef\xbb\xbf"
 // devices are refused before they can block or be disturbed; /dev/null is an
 // empty file.
 func ReadFile(path string, limit int64) ([]byte, error) {
+	text, err := readText(path, limit)
+	return []byte(text), err
+}
+
+// readText is ReadFile for text, of which there is never a second copy.
+func readText(path string, limit int64) (string, error) {
 	f, err := openFile(path)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+	var text strings.Builder
+	if info, err := f.Stat(); err == nil {
+		text.Grow(int(min(info.Size(), limit) + 1))
 	}
-	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("%s: larger than %d bytes; is this the right file?", path, limit)
+	if _, err := io.Copy(&text, io.LimitReader(f, limit+1)); err != nil {
+		return "", fmt.Errorf("%s: %w", path, err)
 	}
-	return data, nil
+	if int64(text.Len()) > limit {
+		return "", fmt.Errorf("%s: larger than %d bytes; is this the right file?", path, limit)
+	}
+	return text.String(), nil
 }
 
 // openFile opens a regular file.
@@ -95,7 +104,9 @@ func special(m fs.FileMode) string {
 // readLines takes the rows of a file or refile from text.
 func (s *Set) readLines(text string, lineLimit, rowLimit int) error {
 	text = strings.TrimPrefix(text, byteOrderMark)
-	number := 0
+	const shortRow = 16 // there may be shorter ones
+	s.rows = make([]Row, 0, min(strings.Count(text, "\n")+1, len(text)/shortRow+1))
+	number, indented := 0, 0
 	var blank []int // lines with blanks of web pages
 	for line := range strings.Lines(text) {
 		number++
@@ -116,7 +127,9 @@ func (s *Set) readLines(text string, lineLimit, rowLimit int) error {
 			continue
 		}
 		if s.kind == kindRefile && strings.IndexByte(blanks, line[0]) >= 0 {
-			s.notes = append(s.notes, s.Where(here)+": the line begins with a blank and is ignored, as OpenDKIM does in a refile; remove the blank")
+			if indented++; indented <= mostLines {
+				s.notes = append(s.notes, s.Where(here)+": the line begins with a blank and is ignored, as OpenDKIM does in a refile; remove the blank")
+			}
 			continue
 		}
 		if len(s.rows) == rowLimit {
@@ -124,6 +137,9 @@ func (s *Set) readLines(text string, lineLimit, rowLimit int) error {
 		}
 		row.Line = number
 		s.rows = append(s.rows, row)
+	}
+	if indented > mostLines {
+		s.notes = append(s.notes, fmt.Sprintf("%s: %d more lines begin with a blank and are ignored", s.path, indented-mostLines))
 	}
 	if blank != nil {
 		s.notes = append(s.notes, s.path+": "+BlankLines(blank))
