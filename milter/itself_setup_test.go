@@ -235,3 +235,6 @@ func (tr *traffic) end() uint64 {
 	tr.senders.Wait()
 	return tr.delivered.Load()
 }
+
+// BuildProgram is buildProgram for the tests from outside of the package.
+var BuildProgram = buildProgram

@@ -39,6 +39,7 @@ type site struct {
 	postfix *postfix.Instance
 	daemon  *milter.Daemon
 	dir     string // of postseal's configuration
+	socket  string // of postseal, as configured
 	zone    map[string]string
 	log     *milter.LockedLog
 	taken   int // messages of the mailbox that were looked at
@@ -49,6 +50,7 @@ type setup struct {
 	tcp      bool
 	settings string            // of postseal.toml
 	main     map[string]string // of main.cf
+	run      func(*site)       // instead of a daemon in this process
 }
 
 // start starts Postfix and postseal; both end with the test.
@@ -88,8 +90,12 @@ func start(t testing.TB, o setup) *site {
 			main[name] = strings.ReplaceAll(main[name], "POSTSEAL", spec)
 		}
 	}
+	s.socket = socket
 	s.configure(socket, o.settings)
-	s.run()
+	if o.run == nil {
+		o.run = (*site).run
+	}
+	o.run(s)
 	if err := s.postfix.Reconfigure(ctx, main); err != nil {
 		t.Fatal(err)
 	}
@@ -179,8 +185,14 @@ func (s *site) next() []byte {
 	if err != nil {
 		s.t.Fatalf("%v\nPostfix:\n%s", err, s.postfix.Log())
 	}
-	msg := bytes.ReplaceAll(box[s.taken], []byte("\n"), []byte("\r\n"))
 	s.taken++
+	return withoutDelivery(box[s.taken-1])
+}
+
+// withoutDelivery is a message of a mailbox with CRLF, from the first field that is
+// not the delivery's own.
+func withoutDelivery(msg []byte) []byte {
+	msg = bytes.ReplaceAll(msg, []byte("\n"), []byte("\r\n"))
 	for _, own := range []string{"Return-Path:", "X-Original-To:", "Delivered-To:"} {
 		if bytes.HasPrefix(msg, []byte(own)) {
 			msg = msg[bytes.Index(msg, []byte("\r\n"))+2:]
