@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -63,10 +64,24 @@ func refusal(msg *dns.Msg) error {
 	}
 	// A referral to other servers comes from one that does not recurse (RFC 2308
 	// §2.1): it says nothing about the name.
-	if _, known := negativeTTL(msg); !known && len(msg.Answer) == 0 && len(msg.Ns) > 0 && !msg.Authoritative {
+	if _, known := negativeTTL(msg); known {
+		return nil
+	}
+	if len(msg.Answer) == 0 && len(msg.Ns) > 0 && !msg.Authoritative {
 		return errors.New("answered with a referral: it does not recurse")
 	}
+	if len(msg.Answer) > 0 && !concerns(msg, owner(msg.Question[0].Name)) {
+		return errors.New("answered with records that were not asked for")
+	}
 	return nil
+}
+
+// concerns reports whether msg has a TXT or CNAME record of name.
+func concerns(msg *dns.Msg, name string) bool {
+	return slices.ContainsFunc(msg.Answer, func(rr dns.RR) bool {
+		h := rr.Header()
+		return (h.Rrtype == dns.TypeTXT || h.Rrtype == dns.TypeCNAME) && h.Class == dns.ClassINET && owner(h.Name) == name
+	})
 }
 
 func rcodeName(rcode int) string {
