@@ -16,7 +16,9 @@ import (
 	"time"
 
 	"github.com/postseal/postseal/config"
+	"github.com/postseal/postseal/config/postfix"
 	"github.com/postseal/postseal/milter"
+	"github.com/postseal/postseal/testdata/peers"
 )
 
 // mortal is a site whose daemon is `postseal serve`, a process that tests kill.
@@ -31,6 +33,7 @@ type mortal struct {
 // daemon through it.
 func startMortal(t *testing.T, o setup, r *tap) *mortal {
 	t.Helper()
+	peers.Require(t, postfix.Available())
 	k := &mortal{program: milter.BuildProgram(t)}
 	o.run = func(s *site) {
 		k.site = s
@@ -106,18 +109,14 @@ func newTap(t testing.TB) *tap {
 func (r *tap) spec() string { return "inet:" + r.listener.Addr().String() }
 
 // at has before and after called when the next frame of this kind, or the count-th,
-// has come: before it goes on, and after that.
-func (r *tap) at(frame byte, count int, before, after func()) {
+// has come: before it goes on, and after that. Then done is closed.
+func (r *tap) at(frame byte, count int, before, after func()) (done <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.frame, r.count, r.before, r.after = frame, count, before, after
-}
-
-// acted reports whether they have been called.
-func (r *tap) acted() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.frame == 0
+	both := make(chan struct{})
+	r.frame, r.count, r.before = frame, count, before
+	r.after = func() { after(); close(both) }
+	return both
 }
 
 // see returns what is to be done when the frame has gone on.
