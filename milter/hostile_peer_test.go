@@ -77,6 +77,10 @@ func framesTo(order string) (b []byte) {
 // even one whose mail waits for DNS.
 func TestDisconnectAtEveryStage(t *testing.T) {
 	signer, records := signingServer(t, "")
+	type stream struct {
+		in      []byte
+		answers int
+	}
 	waiting := framesTo("O")
 	waiting = appendFrame(waiting, wire.CmdConnect, "mail.elsewhere.example\x004\x00\x19192.0.2.9\x00")
 	for _, h := range signedHeader(t, signer, plainHeader, plainBody) {
@@ -84,6 +88,10 @@ func TestDisconnectAtEveryStage(t *testing.T) {
 		waiting = appendFrame(waiting, wire.CmdHeader, name+"\x00"+value+"\x00")
 	}
 	waiting = append(waiting, framesTo("NBE")...)
+	streams := []stream{{waiting, 2 + len(plainHeader) + 1 + 2}} // all but that to the end
+	for _, stage := range stages {
+		streams = append(streams, stream{framesTo(stage), len(stage) + strings.Count(stage, "L")*(len(plainHeader)-1)})
+	}
 	snapshot := loadText(t, "dns_timeout = 290", records)
 	snapshot.resolver = hangingResolver{}
 	srv := startServer(t, snapshot)
@@ -106,14 +114,15 @@ func TestDisconnectAtEveryStage(t *testing.T) {
 	round := func() {
 		for _, dial := range dials {
 			for _, leave := range ways {
-				streams := [][]byte{waiting}
-				for _, stage := range stages {
-					streams = append(streams, framesTo(stage))
-				}
-				for _, in := range streams {
-					for _, half := range []string{"", "\x00\x00", "\x00\x00\x00\x10", "\x00\x00\x00\x10L", "\x00\x00\xff\xffBxxxxxx"} {
+				for _, s := range streams {
+					for i, half := range []string{"", "\x00\x00", "\x00\x00\x00\x10", "\x00\x00\x00\x10L", "\x00\x00\xff\xffBxxxxxx"} {
 						c := dial()
-						_, _ = c.Write(append(in[:len(in):len(in)], half...))
+						_, _ = c.Write(append(s.in[:len(s.in):len(s.in)], half...))
+						for range s.answers * min(i, 1) { // the first goes before any answer comes
+							if err := readReply(c); err != nil {
+								t.Fatal(err)
+							}
+						}
 						leave(c)
 					}
 				}
