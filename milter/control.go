@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -22,13 +23,15 @@ const controlName = "control.sock"
 
 // Status is what `postseal status` shows.
 type Status struct {
-	Version     string         `json:"version"`
-	PID         int            `json:"pid"`
-	Started     time.Time      `json:"started"`
-	Sockets     []string       `json:"sockets"`
-	Connections int            `json:"connections"`
-	Counts      Counts         `json:"counts"`
-	Keys        []keys.KeyInfo `json:"keys"`
+	Version     string    `json:"version"`
+	PID         int       `json:"pid"`
+	Started     time.Time `json:"started"`
+	Sockets     []string  `json:"sockets"`
+	Connections int       `json:"connections"`
+	// Goroutines is how many the daemon has: about one a connection.
+	Goroutines int            `json:"goroutines"`
+	Counts     Counts         `json:"counts"`
+	Keys       []keys.KeyInfo `json:"keys"`
 	// Disabled lists keys and rows that cannot sign, with the reason.
 	Disabled   []string `json:"disabled,omitempty"`
 	LastReload Reloaded `json:"last_reload,omitzero"`
@@ -39,7 +42,8 @@ func (d *Daemon) Status() Status {
 	s := d.server.Snapshot()
 	st := Status{
 		Version: d.o.Version, PID: os.Getpid(), Started: d.started,
-		Sockets: d.names, Connections: d.server.Connections(), Counts: d.server.Counts(), Keys: s.Keys(),
+		Sockets: d.names, Connections: d.server.Connections(),
+		Goroutines: runtime.NumGoroutine(), Counts: d.server.Counts(), Keys: s.Keys(),
 	}
 	for _, err := range s.Disabled() {
 		st.Disabled = append(st.Disabled, err.Error())

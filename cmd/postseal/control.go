@@ -108,8 +108,8 @@ func newStatus() *cobra.Command {
 		Short: "Show what the daemon is doing",
 		Long: `Show the running daemon's sockets, keys and counters, and the keys that cannot sign.
 
-With --json: {version, pid, started, sockets: [text], connections, counts: {messages,
-reasons, actions, results: each {name: number}}, keys: [{name, where, domain, selector,
+With --json: {version, pid, started, sockets: [text], connections, goroutines,
+counts: {messages, reasons, actions, results: each {name: number}}, keys: [{name, where, domain, selector,
 file, algorithm, bits, state, error}], disabled: [text], last_reload: {time, problems,
 notes}}.`,
 		Example: "  postseal status\n  postseal status --json | jq .counts.messages",
