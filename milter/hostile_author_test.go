@@ -28,7 +28,7 @@ func hostileResults() []hostileRow {
 		row("400,000 empty results", 400_000, 'y', tooMuch, "exceeds maximum_header", "", same(dkim.Field{Name: "Authentication-Results"})),
 		row("100,000 results in our name, where limits accept", 100_000, 'y', "550 5.7.0 message exceeds", "exceeds maximum_header", accept, same(forged)),
 		row("400,000 empty results, where limits accept", 400_000, 'y', "550 5.7.0 message exceeds", "exceeds maximum_header", accept, same(dkim.Field{Name: "Authentication-Results"})),
-		row("results of many hosts", 4<<20/2048, 'y', "", "exceeds maximum_header", "remove_ar_from = [\".a.a.a.a.a.a.a.a.a.a.a.a.a.b\"]\n", same(dkim.Field{Name: "Authentication-Results", Value: strings.Repeat("a.", 1024)})),
+		row("1,000 results of many hosts", 1000, 'y', "", "exceeds maximum_header", "remove_ar_from = [\".a.a.a.a.a.a.a.a.a.a.a.a.a.b\"]\n", same(dkim.Field{Name: "Authentication-Results", Value: strings.Repeat("a.", 1024)})),
 		one("comments nested to 10,000 before our name", "", func(int) string {
 			return strings.Repeat("(", 10000) + strings.Repeat(")", 10000) + " mx.example.org; dkim=pass"
 		}),

@@ -105,7 +105,7 @@ func hostileMultiples() []hostileRow {
 		{name: "5,000 signatures, without limits", settings: wideSettings, size: 5000, code: 'a', want: "too many signatures: only 10 are verified", mail: many(badSignature())},
 		{name: "5,000 signatures of 50 KB, without limits", settings: wideSettings, size: 1000, code: 'a', want: "too many signatures: only 10 are verified",
 			mail: many(badSignature("z=" + strings.Repeat("=41", 16<<10)))},
-		{name: "10,000 signatures of 100 tags, without limits", settings: wideSettings, size: 10_000, code: 'a', want: "too many signatures",
+		{name: "3,000 signatures of 100 tags, without limits", settings: wideSettings, size: 3000, code: 'a', want: "too many signatures",
 			mail: many(dkim.Field{Name: "DKIM-Signature", Value: manyTags()})},
 		{name: "10 signatures, each of 4,000 fields", size: 4000, code: 'a', want: "dkim=pass", mail: func(t testing.TB, n int) hostileMail {
 			return sealedAll(t, 10, n, hostileMail{fields: fieldsOf(n, dkim.Field{Name: "x", Value: strings.Repeat(" y", 10)}), begin: "Hello.\r\n"}, false)
