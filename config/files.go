@@ -11,6 +11,9 @@ import (
 // configuration file, and what it includes. The paths are absolute.
 func (c *Config) SetSources(paths ...string) { c.sources = slices.Clone(paths) }
 
+// Sources are the files that SetSources was given.
+func (c *Config) Sources() []string { return slices.Clone(c.sources) }
+
 // Files lists every file that the configuration is made of or names, each once
 // and by its absolute path, whether it is there or not: its own file and those
 // that it includes, tables, lists and KeyFile. The key files that a key table names

@@ -6,22 +6,59 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // accounts are the files that say who is in which group. Users that only a
 // directory service knows are not seen.
 type accounts struct {
 	passwd, group string
+	// last is what they had in them when they could be read; nil for nothing.
+	last *copies
+}
+
+// copies are files as they were when they could be read last. A process that
+// keeps itself to certain files may not read what takes their place: every new
+// user of the system makes a new /etc/passwd.
+type copies struct {
+	read func(path string) ([]byte, error)
+
+	mu   sync.Mutex
+	text map[string][]byte
+}
+
+func newCopies() *copies { return &copies{read: os.ReadFile, text: map[string][]byte{}} }
+
+// get is what a file has in it, or had where it is out of reach.
+func (c *copies) get(path string) ([]byte, error) {
+	data, err := c.read(path)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch before, ok := c.text[path]; {
+	case err == nil:
+		c.text[path] = data
+	case ok && errors.Is(err, fs.ErrPermission):
+		return before, nil
+	}
+	return data, err
 }
 
 func systemAccounts() accounts {
 	return accounts{passwd: "/etc/passwd", group: "/etc/group"}
 }
 
+// read is the text of one of the files.
+func (a accounts) read(path string) ([]byte, error) {
+	if a.last == nil {
+		return os.ReadFile(path)
+	}
+	return a.last.get(path)
+}
+
 // lines returns the colon-separated fields of each line that has at least n.
 // A file that is not there, as in a small container, has none.
-func lines(path string, n int) ([][]string, error) {
-	data, err := os.ReadFile(path)
+func (a accounts) lines(path string, n int) ([][]string, error) {
+	data, err := a.read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -41,11 +78,11 @@ func lines(path string, n int) ([][]string, error) {
 // "" if it has none. member says that the user is listed in the group; else it
 // is the user's primary group.
 func (a accounts) others(gid, uid int) (group, user string, member bool, err error) {
-	users, err := lines(a.passwd, 4)
+	users, err := a.lines(a.passwd, 4)
 	if err != nil {
 		return "", "", false, err
 	}
-	groups, err := lines(a.group, 4)
+	groups, err := a.lines(a.group, 4)
 	if err != nil {
 		return "", "", false, err
 	}
@@ -75,13 +112,13 @@ func (a accounts) others(gid, uid int) (group, user string, member bool, err err
 }
 
 // userName is the name of uid, or its number.
-func (a accounts) userName(uid int) string { return name(a.passwd, uid) }
+func (a accounts) userName(uid int) string { return a.name(a.passwd, uid) }
 
 // groupName is the name of gid, or its number.
-func (a accounts) groupName(gid int) string { return name(a.group, gid) }
+func (a accounts) groupName(gid int) string { return a.name(a.group, gid) }
 
-func name(path string, id int) string {
-	all, _ := lines(path, 3) // a number will do where there is no name
+func (a accounts) name(path string, id int) string {
+	all, _ := a.lines(path, 3) // a number will do where there is no name
 	for _, fields := range all {
 		if fields[2] == strconv.Itoa(id) {
 			return fields[0]

@@ -24,6 +24,8 @@ type Cache struct {
 	log   *slog.Logger
 	read  func(path string, p policy) (*content, error)
 	now   func() time.Time
+	// accounts are for the safety of key files.
+	accounts *copies
 
 	mu       sync.Mutex
 	contents lru[digest, *proven]
@@ -40,10 +42,19 @@ func NewCache(capacity int, prove func(domain, selector string, key crypto.Signe
 		capacity = DefaultCapacity
 	}
 	return &Cache{
-		prove: prove, log: log, read: readKeyFile, now: time.Now,
+		prove: prove, log: log, read: readKeyFile, now: time.Now, accounts: newCopies(),
 		contents: newLRU[digest, *proven](capacity),
 		files:    newLRU[fileRef, *fileState](capacity),
 	}
+}
+
+// RememberAccounts is for a process that is about to keep itself from reading
+// files: which users and groups there are, it takes from what it reads now, once
+// it cannot read who there is.
+func (c *Cache) RememberAccounts() {
+	a := systemAccounts()
+	_, _ = c.accounts.get(a.passwd) // one that cannot be read now is an error
+	_, _ = c.accounts.get(a.group)  // of the key that it is needed for
 }
 
 // policy is what a store asks of keys.
@@ -51,6 +62,7 @@ type policy struct {
 	safe             bool
 	uid              int
 	minBits, maxBits int
+	accounts         *copies // nil: as the system has them at the moment
 }
 
 // check refuses RSA keys outside of the bounds (RFC 8301 §3.2).

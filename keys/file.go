@@ -156,7 +156,9 @@ func readOnce(path string, p policy) (*content, error) {
 		return nil, fmt.Errorf("%d bytes are too many for a private key; at most %d are read", before.Size, maxKeyFile)
 	}
 	found := &content{id: idOf(&before)}
-	dev, ino, err := systemWalk(p.uid).check(path)
+	w := systemWalk(p.uid)
+	w.last = p.accounts
+	dev, ino, err := w.check(path)
 	var unsafe *UnsafeError
 	switch {
 	case errors.As(err, &unsafe) && !p.safe:

@@ -105,7 +105,7 @@ func Load(o Options, c *Cache) (*Store, error) {
 	s := &Store{
 		cache: c, multiple: o.MultipleSignatures, skipBad: o.SkipBadRows, subDomains: o.SubDomains, base: o.Base,
 		unchanged: o.Unchanged, outside: o.Outside,
-		policy: policy{safe: o.RequireSafeKeys, uid: o.UID, minBits: o.MinBits, maxBits: o.MaxBits},
+		policy: policy{safe: o.RequireSafeKeys, uid: o.UID, minBits: o.MinBits, maxBits: o.MaxBits, accounts: c.accounts},
 	}
 	if s.policy.minBits == 0 {
 		s.policy.minBits = minRSABits

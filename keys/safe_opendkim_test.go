@@ -142,7 +142,7 @@ func (l *layout) mkdir(name string, mode os.FileMode) {
 // someUser is a user besides root and the user's own group.
 func someUser(t *testing.T) (uid, gid int) {
 	t.Helper()
-	users, err := lines(systemAccounts().passwd, 4)
+	users, err := systemAccounts().lines(systemAccounts().passwd, 4)
 	if err != nil {
 		t.Fatal(err)
 	}

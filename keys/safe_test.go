@@ -29,7 +29,7 @@ func fakeWalk(t *testing.T, files map[string]node, mount string) walk {
 	passwd := write(t, dir+"/passwd", "root:x:0:0:root:/root:/bin/sh\nopendkim:x:112:121::/:\npostfix:x:113:114::/:\nalice:x:1000:50::/:\ntoor:x:0:0::/:\n")
 	groups := write(t, dir+"/group", "root:x:0:\nopendkim:x:120:opendkim,root,postfix\nalone:x:121:root,opendkim,toor\nstaff:x:50:\nempty:x:122:\n")
 	return walk{
-		accounts: accounts{passwd, groups}, uid: daemon,
+		accounts: accounts{passwd: passwd, group: groups}, uid: daemon,
 		resolve: func(path string) (string, error) { return path, nil },
 		stat: func(path string, st *unix.Stat_t) error {
 			n, ok := files[path]

@@ -28,6 +28,9 @@ type Status struct {
 	Started     time.Time `json:"started"`
 	Sockets     []string  `json:"sockets"`
 	Connections int       `json:"connections"`
+	// Sandbox is what keeps the daemon to its files: "off", "landlock, ABI N", or
+	// "none: " and why there is none.
+	Sandbox string `json:"sandbox"`
 	// Goroutines is how many the daemon has: about one a connection.
 	Goroutines int            `json:"goroutines"`
 	Counts     Counts         `json:"counts"`
@@ -42,7 +45,7 @@ func (d *Daemon) Status() Status {
 	s := d.server.Snapshot()
 	st := Status{
 		Version: d.o.Version, PID: os.Getpid(), Started: d.started,
-		Sockets: d.names, Connections: d.server.Connections(),
+		Sockets: d.names, Connections: d.server.Connections(), Sandbox: d.confined,
 		Goroutines: runtime.NumGoroutine(), Counts: d.server.Counts(), Keys: s.Keys(),
 	}
 	for _, err := range s.Disabled() {

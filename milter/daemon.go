@@ -17,6 +17,7 @@ import (
 	"github.com/postseal/postseal/keys"
 	"github.com/postseal/postseal/milter/dkim"
 	"github.com/postseal/postseal/milter/proof"
+	"github.com/postseal/postseal/milter/sandbox"
 )
 
 // cachedKeys bounds the private keys that are kept parsed and proven.
@@ -74,6 +75,12 @@ type Daemon struct {
 	watched, watchedKeys []string
 	named                []string // by the configuration that was read last
 
+	// confined says what keeps this process to its files, box what they are, nil
+	// for everything; see Confine. unreached are files of the start outside of it.
+	confined  string
+	box       *sandbox.Box
+	unreached map[string]bool
+
 	mu         sync.Mutex
 	lastReload Reloaded
 }
@@ -91,7 +98,7 @@ type Reloaded struct {
 // every problem.
 func NewDaemon(o DaemonOptions) (d *Daemon, err error) {
 	files := watch.New(o.Log)
-	d = &Daemon{o: o, keys: keys.NewCache(cachedKeys, proof.Prove, o.Log), files: files, started: time.Now()}
+	d = &Daemon{o: o, keys: keys.NewCache(cachedKeys, proof.Prove, o.Log), files: files, started: time.Now(), confined: "off"}
 	defer func() {
 		if err != nil {
 			files.Close()
@@ -151,6 +158,7 @@ func (d *Daemon) environment(cfg *config.Config, previous *Snapshot, unchanged f
 	}
 	return Environment{
 		Keys: d.keys, Resolver: d.o.Resolver, Log: d.o.Log, Previous: previous, Signer: d.o.Signer, Unchanged: unchanged,
+		Outside: d.outside,
 	}
 }
 
@@ -223,7 +231,7 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
 	if d.control != nil {
 		defer d.serveControl(failed).Close()
 	}
-	d.o.Log.Info("started", "version", d.o.Version, "keys", len(d.server.Snapshot().Keys()))
+	d.o.Log.Info("started", "version", d.o.Version, "keys", len(d.server.Snapshot().Keys()), "sandbox", d.confined)
 
 	ctx, end := context.WithCancel(ctx)
 	defer end()
@@ -277,7 +285,7 @@ func (d *Daemon) reload(changed ...string) (Reloaded, error) {
 	}()
 	old := d.server.Snapshot()
 	cfg, next, err := d.load(old)
-	if err != nil {
+	if err = d.refused(old, cfg, next, err); err != nil {
 		r.Problems = strings.Split(err.Error(), "\n")
 		log.Error("reload failed; the old configuration stays in force", "problems", r.Problems)
 		d.o.Lines.ReloadFailed(d.o.ConfigFile, r.Problems...)
@@ -328,6 +336,8 @@ func needRestart(running, next *config.Config) []string {
 		{"change_root_directory", running.ChangeRootDirectory == next.ChangeRootDirectory},
 		{"pid_file", running.PidFile == next.PidFile},
 		{"stdout_log", running.StdoutLog == next.StdoutLog},
+		{"sandbox", running.Sandbox == next.Sandbox},
+		{"sandbox_read", slices.Equal(running.SandboxRead, next.SandboxRead)},
 		{"runtime_directory", running.RuntimeDirectory == next.RuntimeDirectory},
 		{"maximum_connections", running.MaximumConnections == next.MaximumConnections},
 		{"frame_timeout", running.FrameTimeout == next.FrameTimeout},

@@ -108,7 +108,7 @@ func newStatus() *cobra.Command {
 		Short: "Show what the daemon is doing",
 		Long: `Show the running daemon's sockets, keys and counters, and the keys that cannot sign.
 
-With --json: {version, pid, started, sockets: [text], connections, goroutines,
+With --json: {version, pid, started, sockets: [text], connections, sandbox, goroutines,
 counts: {messages, reasons, actions, results: each {name: number}}, keys: [{name, where, domain, selector,
 file, algorithm, bits, state, error}], disabled: [text], last_reload: {time, problems,
 notes}}.`,
@@ -142,6 +142,7 @@ func printStatus(cmd *cobra.Command, s milter.Status) {
 	for _, name := range s.Sockets {
 		fmt.Fprintf(out, "socket    %s\n", name)
 	}
+	fmt.Fprintf(out, "sandbox   %s\n", s.Sandbox)
 	const mostKeys = 50
 	for i, k := range s.Keys {
 		if i == mostKeys {

@@ -16,7 +16,7 @@ import (
 func newServe() *cobra.Command {
 	var path, lines string
 	var dns dnsFlags
-	var asJSON bool
+	var asJSON, sandbox bool
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the daemon",
@@ -28,6 +28,11 @@ SIGTERM and SIGINT stop it: it accepts no more connections, finishes the message
 whose header has begun to arrive (for drain_timeout at most) and exits with 0; a
 second one ends it at once.
 SIGHUP and SIGUSR1 reload the configuration at once, as "postseal reload" does.
+
+With --sandbox, which postseal.toml has on by default (sandbox), the daemon can read
+once it has started what it needs and nothing more, where the kernel has Landlock:
+the folders of the configuration, of the files that it names and of the keys, and
+those above the folders of keys. --sandbox=false switches it off.
 
 With --json the log is JSON on standard error, one object a line, whatever log_format
 and syslog say; so are the problems of a start that fails: {"msg": "not started",
@@ -53,6 +58,9 @@ written; 77 user_id cannot be taken on.`,
 				if lines != "" {
 					cfg.LogLines = lines
 				}
+				if cmd.Flags().Changed("sandbox") {
+					cfg.Sandbox = sandbox
+				}
 			})
 			if err != nil && asJSON {
 				return logEnd(cmd, err)
@@ -63,6 +71,7 @@ written; 77 user_id cannot be taken on.`,
 	addConfig(cmd, &path)
 	dns.add(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "log JSON on standard error")
+	cmd.Flags().BoolVar(&sandbox, "sandbox", false, "read nothing but what the configuration needs, whatever the configuration says")
 	cmd.Flags().StringVar(&lines, "log-lines", "", "`which` lines tell of messages, whatever the configuration says: structured, opendkim or both")
 	return cmd
 }

@@ -19,6 +19,7 @@ func (r *reading) socket() {
 			ok = true
 			s.name, s.value = "Socket", value
 			r.last["socket"] = s
+			r.sources = append(r.sources, r.options.Defaults)
 			r.notice(s, "%s of SOCKET= is used, as %s names none", value, r.path)
 		}
 	}

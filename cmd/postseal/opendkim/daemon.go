@@ -18,6 +18,10 @@ import (
 // defaultConf is read where no -x names another file, if it is there.
 const defaultConf = "/etc/opendkim.conf"
 
+// sandboxVariable in the environment, where it is 1 or true, does for this command
+// what --sandbox does for postseal serve: the flags here are OpenDKIM's.
+const sandboxVariable = "POSTSEAL_SANDBOX"
+
 // daemonFlags are the letters of opendkim(8). A letter with a parameter stands
 // for that parameter of opendkim.conf; of those without a value, for "yes".
 var daemonFlags = []struct {
@@ -106,6 +110,7 @@ func daemon(c call) int {
 			if err != nil {
 				return nil, opendkim.Process{}, err
 			}
+			f.Config.Sandbox, _ = strconv.ParseBool(os.Getenv(sandboxVariable))
 			return f.Config, f.Process, nil
 		},
 	})

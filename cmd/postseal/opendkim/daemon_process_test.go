@@ -166,11 +166,18 @@ func (i *instance) start(args ...string) {
 	if exit, stderr := i.run(args...); exit != 0 {
 		i.t.Fatalf("exit status %d: %s", exit, stderr)
 	}
+	i.pid = i.readPid(filepath.Join(i.dir, "run/pid"))
+}
+
+// readPid waits for a pid file.
+func (i *instance) readPid(path string) (pid int) {
+	i.t.Helper()
 	i.await("a pid file", func() bool {
-		data, _ := os.ReadFile(filepath.Join(i.dir, "run/pid"))
-		i.pid, _ = strconv.Atoi(strings.TrimSpace(string(data)))
-		return i.pid > 0
+		data, _ := os.ReadFile(path)
+		pid, _ = strconv.Atoi(strings.TrimSpace(string(data)))
+		return pid > 0
 	})
+	return pid
 }
 
 // await waits until it is so.

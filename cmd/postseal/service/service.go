@@ -79,6 +79,9 @@ func (e *Error) Unwrap() error { return e.Err }
 // should come here before they do anything else.
 func Run(ctx context.Context, o Options) error {
 	signal.Ignore(syscall.SIGPIPE) // who reads the log may go, and the daemon stays
+	if err := forbidCore(); err != nil {
+		o.say(err.Error())
+	}
 	var p parent
 	if !o.Foreground {
 		var err error
@@ -190,7 +193,9 @@ func (o *Options) start(cfg *config.Config, l *log, p parent) (d *milter.Daemon,
 		}
 		return user.become()
 	}
-	d, err = milter.NewDaemon(options)
+	if d, err = milter.NewDaemon(options); err == nil {
+		d.Confine(pid.path)
+	}
 	var listen *milter.ListenError
 	switch {
 	case errors.As(err, &listen):
