@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs, from Debian's packages, the programs that the tests measure
 # postseal against: other DKIM implementations, Postfix, and the C compiler
-# that the race detector links with. It installs nothing that is there already,
+# that the race detector links with and the tag openssl compiles. It installs nothing that is there already,
 # starts no service, and leaves a Postfix that this machine has as it is.
 #
 # POSTSEAL_REQUIRE_PEERS=1 makes a missing program a failure (continuous
@@ -11,6 +11,7 @@ umask 022 # what packages lay on this machine is for all of its users
 
 packages=(
   gcc libc6-dev               # go test -race
+  libssl-dev                  # the build with the tag openssl
   postfix libsasl2-modules    # the MTA, run as a private instance; its clients' logins
   opendkim opendkim-tools openssl  # signs and verifies; opendkim-genkey calls openssl
   miltertest                  # drives a milter
