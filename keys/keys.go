@@ -44,6 +44,9 @@ type Options struct {
 	// Outside, if not nil, says why this process keeps itself from reading a file
 	// whatever its user may, nil if it does not.
 	Outside func(path string) error
+	// Previous, if not nil, is the store before this one: tables that are as they
+	// were are in memory once.
+	Previous *Store
 	// UID is the user that signs, for CheckSafe.
 	UID int
 	// Later is for a process that is still root and will be UID: the keys of

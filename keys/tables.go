@@ -18,11 +18,15 @@ func (s *Store) loadTables(o Options) error {
 	case !o.SigningTable.IsSet():
 		return errors.New("key_table needs signing_table: set both")
 	}
+	previous := o.Previous
+	if previous == nil {
+		previous = new(Store)
+	}
 	var err1, err2 error
-	if s.keyTable, err1 = dataset.Open(o.KeyTable, dataset.Options{Base: o.Base, ExactCase: true}); err1 != nil {
+	if s.keyTable, err1 = dataset.Open(o.KeyTable, dataset.Options{Base: o.Base, ExactCase: true, Previous: previous.keyTable}); err1 != nil {
 		err1 = fmt.Errorf("key_table: %w", err1)
 	}
-	if s.signing, err2 = dataset.Open(o.SigningTable, dataset.Options{Base: o.Base}); err2 != nil {
+	if s.signing, err2 = dataset.Open(o.SigningTable, dataset.Options{Base: o.Base, Previous: previous.signing}); err2 != nil {
 		err2 = fmt.Errorf("signing_table: %w", err2)
 	}
 	if err := errors.Join(err1, err2); err != nil {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -231,7 +232,7 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
 	if d.control != nil {
 		defer d.serveControl(failed).Close()
 	}
-	d.o.Log.Info("started", "version", d.o.Version, "keys", len(d.server.Snapshot().Keys()), "sandbox", d.confined)
+	d.o.Log.Info("started", "version", d.o.Version, "keys", d.server.Snapshot().KeyCount(), "sandbox", d.confined)
 
 	ctx, end := context.WithCancel(ctx)
 	defer end()
@@ -284,6 +285,7 @@ func (d *Daemon) reload(changed ...string) (Reloaded, error) {
 		d.mu.Unlock()
 	}()
 	old := d.server.Snapshot()
+	giveBack(old)
 	cfg, next, err := d.load(old)
 	if err = d.refused(old, cfg, next, err); err != nil {
 		r.Problems = strings.Split(err.Error(), "\n")
@@ -292,12 +294,13 @@ func (d *Daemon) reload(changed ...string) (Reloaded, error) {
 		return r, err
 	}
 	d.server.Use(next)
+	giveBack(next)
 	d.watchKeys(next)
 	if d.o.Level != nil {
 		d.o.Level.Set(cfg.LogLevel)
 	}
 	r.Notes = needRestart(d.cfg, cfg)
-	log.Info("configuration reloaded", "keys", len(next.Keys()))
+	log.Info("configuration reloaded", "keys", next.KeyCount())
 	d.o.Lines.Reloaded(d.o.ConfigFile)
 	for _, n := range r.Notes {
 		d.o.Log.Warn("setting changed; it takes a restart", "setting", n)
@@ -306,9 +309,31 @@ func (d *Daemon) reload(changed ...string) (Reloaded, error) {
 	return r, nil
 }
 
+// largeTables is from how many keys on the memory of a configuration counts.
+const largeTables = 10_000
+
+// giveBack returns unused memory to the system where a configuration is large: two
+// of them are in memory while one takes the place of the other, beside up to as much
+// garbage. With 100,000 domains and 10,000 keys in use a reload costs 220 ms of CPU
+// instead of 150 ms, and leaves 130 MiB instead of 230 MiB.
+func giveBack(s *Snapshot) {
+	if s.KeyCount() >= largeTables {
+		debug.FreeOSMemory()
+	}
+}
+
+// mostDisabled is how many keys and rows that cannot sign the log names: where a
+// folder cannot be read there may be as many as there are domains.
+const mostDisabled = 20
+
 // sayDisabled logs the keys and rows that cannot sign.
 func (d *Daemon) sayDisabled(s *Snapshot) {
-	for _, err := range s.Disabled() {
+	disabled := s.Disabled()
+	for i, err := range disabled {
+		if i == mostDisabled {
+			d.o.Log.Error("more keys cannot sign; postseal status --json lists them", "count", len(disabled)-i)
+			break
+		}
 		d.o.Log.Error("a key cannot sign; mail that needs it is not let through (on_internal_error)", "err", err)
 	}
 }

@@ -36,12 +36,12 @@ type session struct {
 	stage atomic.Int32
 	since atomic.Uint64 // when stage last changed, by the server's count of such changes
 
-	negotiated *Snapshot // what the connection was negotiated with
-	macros     wire.Macros
-	host       string
-	addr       netip.Addr
-	msg        *message   // nil outside a transaction
-	answered   wire.Reply // how the last message ended; zero once the next step has come
+	fitting  *Snapshot // the newest that asks for no more than was negotiated; nil before
+	macros   wire.Macros
+	host     string
+	addr     netip.Addr
+	msg      *message   // nil outside a transaction
+	answered wire.Reply // how the last message ended; zero once the next step has come
 }
 
 // newSession serves conn. Until CONNECT comes, the client is a stranger.
@@ -117,7 +117,7 @@ var errOrder = errors.New("command out of order")
 
 // handle answers one command. An error ends the session.
 func (s *session) handle(cmd wire.Command, p []byte) error {
-	if s.negotiated == nil && cmd != wire.CmdOptNeg && cmd != wire.CmdQuit {
+	if s.fitting == nil && cmd != wire.CmdOptNeg && cmd != wire.CmdQuit {
 		return errOrder
 	}
 	switch cmd {
@@ -224,7 +224,7 @@ func (s *session) negotiate(p []byte) error {
 	if err != nil {
 		return err
 	}
-	s.negotiated = snapshot
+	s.fitting = snapshot
 	s.log.Debug("negotiated", "version", agreed.Version, "actions", agreed.Actions.String(), "steps", agreed.Steps.String())
 	return nil
 }
@@ -306,14 +306,14 @@ func (s *session) forgetClient() {
 	s.host, s.addr = "unknown", netip.IPv4Unspecified()
 }
 
-// snapshotForMessage is the newest snapshot, unless it needs actions that this
-// connection has not negotiated.
+// snapshotForMessage is the newest snapshot that needs no actions beyond those
+// that this connection has negotiated. Older ones, which may be large, are let go.
 func (s *session) snapshotForMessage() *Snapshot {
 	newest := s.server.snapshot.Load()
-	if newest.want.Actions&^s.wire.Agreed().Actions != 0 {
-		return s.negotiated
+	if newest.want.Actions&^s.wire.Agreed().Actions == 0 {
+		s.fitting = newest
 	}
-	return newest
+	return s.fitting
 }
 
 // reply is an answer to the MTA, and whether the message ends with it.

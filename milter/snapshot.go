@@ -58,7 +58,7 @@ type Environment struct {
 	// Log is told what is odd and no problem.
 	Log *slog.Logger
 	// Previous is the snapshot in force, or nil: its DNS cache is kept where
-	// the name servers stay the same.
+	// the name servers stay the same, its tables where their files do.
 	Previous *Snapshot
 	// Signer, if not nil, is the user id that will sign where it is not the
 	// process's own; see keys.Options.Later. Snapshot.ReadKeys is for when it is.
@@ -152,13 +152,17 @@ func Load(cfg *config.Config, env Environment) (*Snapshot, error) {
 		problems = append(problems, err)
 	}
 
+	var previous *keys.Store
+	if env.Previous != nil {
+		previous = env.Previous.keys
+	}
 	s.keys, err = keys.Load(keys.Options{
 		KeyTable: cfg.KeyTable, SigningTable: cfg.SigningTable,
 		Domain: cfg.Domain, Selector: cfg.Selector, KeyFile: cfg.KeyFile,
 		SubDomains: cfg.SubDomains, MultipleSignatures: cfg.MultipleSignatures, SkipBadRows: !cfg.CheckSigningTable,
 		RequireSafeKeys: cfg.RequireSafeKeys, Base: cfg.BaseDirectory,
 		MinBits: cfg.MinimumKeyBits, MaxBits: cfg.MaximumKeyBits, UID: env.uid(), Later: env.Signer != nil,
-		Unchanged: env.Unchanged, Outside: env.Outside,
+		Unchanged: env.Unchanged, Outside: env.Outside, Previous: previous,
 	}, env.Keys)
 	if err != nil {
 		problems = append(problems, err)

@@ -20,6 +20,9 @@ type Options struct {
 	// ExactCase compares keys letter by letter. Otherwise the ASCII letters of
 	// a key match in either case.
 	ExactCase bool
+	// Previous, if not nil, is what Open returned before: it is returned again if
+	// the file has not changed, so that a large one is in memory once.
+	Previous *Set
 }
 
 // Row is one entry of a set.
@@ -36,6 +39,7 @@ type Row struct {
 type Set struct {
 	kind  string
 	path  string // of file and refile
+	text  string // of the file
 	rows  []Row
 	notes []string
 	index *index
@@ -62,6 +66,9 @@ func Open(s Spec, o Options) (*Set, error) {
 	text, err := readText(path, maxFile)
 	if err != nil {
 		return nil, err
+	}
+	if p := o.Previous; p != nil && p.kind == kind && p.path == path && p.text == text && p.index.fold == !o.ExactCase {
+		return p, nil
 	}
 	return parse(kind, path, text, o)
 }
@@ -116,7 +123,7 @@ func openList(items []string, o Options) (*Set, error) {
 
 // parse makes a set of a file's content.
 func parse(kind, path, text string, o Options) (*Set, error) {
-	set := &Set{kind: kind, path: path}
+	set := &Set{kind: kind, path: path, text: text}
 	if err := set.readLines(text, maxLine, maxRows); err != nil {
 		return nil, err
 	}
