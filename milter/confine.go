@@ -65,8 +65,8 @@ func (d *Daemon) needs(pidFile string) sandbox.Needs {
 
 // keyFiles are the key files of s, some with "%" for the domain.
 func keyFiles(s *Snapshot) (paths []string) {
-	for _, k := range s.Keys() {
-		if path, err := filepath.Abs(k.Path); k.Path != "" && err == nil {
+	for path := range s.KeyFiles() {
+		if path, err := filepath.Abs(path); err == nil {
 			paths = append(paths, path)
 		}
 	}

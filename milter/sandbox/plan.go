@@ -67,8 +67,11 @@ func newPlan(n Needs) *plan {
 			p.read("/etc")
 		}
 	}
+	granted := func(folder string) bool { return p.grants[folder]&readFile != 0 }
 	for _, key := range n.Keys {
-		p.key(key)
+		if !p.covered(key, granted) {
+			p.key(key)
+		}
 	}
 	for _, path := range n.Read {
 		p.read(path)

@@ -78,7 +78,11 @@ func (b *Box) String() string { return fmt.Sprintf("landlock, ABI %d", b.abi) }
 func (b *Box) Outside(paths ...string) (outside []string) {
 	s := newSurvey()
 	inside := map[string]bool{}
+	granted := func(folder string) bool { return b.allows(s, inside, folder) }
 	for _, path := range paths {
+		if s.covered(path, granted) {
+			continue
+		}
 		real, _, _ := s.follow(path)
 		if !b.allows(s, inside, real) {
 			outside = append(outside, path)
