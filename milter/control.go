@@ -134,7 +134,7 @@ func (c Control) call(ctx context.Context, method, path string, into any) error 
 		return fmt.Errorf("no daemon answers on %s: %w; is it running, and is runtime_directory the same?", socket, err)
 	}
 	defer res.Body.Close()
-	const largest = 64 << 20 // the status of a hundred thousand keys
+	const largest = 256 << 20 // the status of a hundred thousand keys, none of which can be read
 	body, err := io.ReadAll(io.LimitReader(res.Body, largest))
 	if err != nil {
 		return fmt.Errorf("%s: %w", socket, err)

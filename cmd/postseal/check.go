@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/postseal/postseal/keys"
@@ -105,9 +106,15 @@ func (l *loaded) report(err error) checked {
 	return r
 }
 
+// mostProblems is how many are printed: there may be as many as tables have rows.
+const mostProblems = 50
+
 // words are the problems, one a line, and the hint.
 func (r *checked) words() error {
 	lines := r.Problems
+	if more := len(lines) - mostProblems; more > 0 {
+		lines = append(slices.Clone(lines[:mostProblems]), fmt.Sprintf("and %d more problems: --json lists them", more))
+	}
 	if r.Hint != "" {
 		lines = append(lines, r.Hint)
 	}

@@ -135,6 +135,10 @@ notes}}.`,
 	return cmd
 }
 
+// mostDisabled is how many keys and rows that cannot sign are printed: where a folder
+// cannot be read there may be as many as there are domains.
+const mostDisabled = 20
+
 func printStatus(cmd *cobra.Command, s milter.Status) {
 	out := cmd.OutOrStdout()
 	fmt.Fprintf(out, "postseal %s, process %d, up %s, %d connections\n",
@@ -151,7 +155,11 @@ func printStatus(cmd *cobra.Command, s milter.Status) {
 		}
 		fmt.Fprintf(out, "key       %s\n", keyWords(k))
 	}
-	for _, p := range s.Disabled {
+	for i, p := range s.Disabled {
+		if i == mostDisabled {
+			fmt.Fprintf(out, "DISABLED  and %d more: postseal status --json\n", len(s.Disabled)-i)
+			break
+		}
 		fmt.Fprintf(out, "DISABLED  %s\n", p)
 	}
 	for _, v := range slices.Sorted(maps.Keys(s.Counts.Messages)) {
