@@ -69,7 +69,8 @@ func newPlan(n Needs) *plan {
 	}
 	granted := func(folder string) bool { return p.grants[folder]&readFile != 0 }
 	for _, key := range n.Keys {
-		if !p.covered(key, granted) {
+		// A folder that is granted for another file leaves out the one above it.
+		if folder := parent(key); !p.covered(key, granted) || !p.done[folder] && !granted(parent(folder)) {
 			p.key(key)
 		}
 	}
