@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -130,5 +131,31 @@ func TestPlanLeavesCommonFolders(t *testing.T) {
 func TestPlanConfigInEtc(t *testing.T) {
 	if got, want := newPlan(Needs{Config: []string{"/etc/passwd"}}).grants["/etc"] != 0, os.Geteuid() != 0; got != want {
 		t.Errorf("all of /etc: %t, want %t", got, want)
+	}
+}
+
+// Key folders in a folder that is granted are not looked at one by one, but for
+// links: what is remembered and granted does not grow with them.
+func TestPlanOfManyKeys(t *testing.T) {
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	lay(t, dir, "elsewhere/d/k", "elsewhere/f", "keys/link -> @/elsewhere/d", "keys/file/k -> @/elsewhere/f")
+	n := Needs{Keys: []string{dir + "/keys/absent/k", dir + "/keys/link/k", dir + "/keys/file/k"}}
+	few := newPlan(n)
+	for _, folder := range []string{dir + "/keys", dir + "/elsewhere"} {
+		if few.grants[folder]&readFile == 0 {
+			t.Errorf("%s is not granted", folder)
+		}
+	}
+	for i := range 300 {
+		name := "keys/" + strconv.Itoa(i) + "/k"
+		lay(t, dir, name)
+		n.Keys = append(n.Keys, filepath.Join(dir, name))
+	}
+	many := newPlan(n)
+	if !maps.Equal(few.grants, many.grants) || len(many.seen) > len(few.seen)+10 {
+		t.Errorf("%d paths looked at and %v granted; with few keys %d and %v", len(many.seen), many.grants, len(few.seen), few.grants)
 	}
 }

@@ -96,16 +96,22 @@ func (s *survey) follow(path string) (real string, whole bool, switches []string
 func parent(path string) string { return filepath.Dir(path) }
 
 // covered reports whether a file is in a folder, or in a folder of such a folder,
-// that has no links on its way and of which granted is true, and is no link itself.
-// It is a short cut for a hundred thousand files, and remembers none of them.
+// that has no links on its way and of which granted is true, and is no link itself;
+// or would be there. It is a short cut for a hundred thousand files, and remembers
+// none of them.
 func (s *survey) covered(path string, granted func(folder string) bool) bool {
 	folder := parent(path)
 	above := parent(folder)
 	switch {
 	case s.isPlain(above) && granted(above):
-		return isA(unix.S_IFDIR, folder) && isA(unix.S_IFREG, path)
+		there, ok := isA(unix.S_IFDIR, folder)
+		if there && ok {
+			_, ok = isA(unix.S_IFREG, path)
+		}
+		return ok
 	case s.isPlain(folder) && granted(folder):
-		return isA(unix.S_IFREG, path)
+		_, ok := isA(unix.S_IFREG, path)
+		return ok
 	}
 	return false
 }
@@ -124,7 +130,12 @@ func (s *survey) isPlain(folder string) bool {
 	return true
 }
 
-func isA(kind uint32, path string) bool {
+// isA reports whether something stands at a path; ok that it is of the kind, or
+// may become so.
+func isA(kind uint32, path string) (there, ok bool) {
 	var st unix.Stat_t
-	return unix.Lstat(path, &st) == nil && uint32(st.Mode)&unix.S_IFMT == kind
+	if err := unix.Lstat(path, &st); err != nil {
+		return false, err == unix.ENOENT
+	}
+	return true, uint32(st.Mode)&unix.S_IFMT == kind
 }
