@@ -38,7 +38,7 @@ func (d *Daemon) Confine(pidFile string) {
 	}
 	d.box, d.confined = box, box.String()
 	d.unreached = map[string]bool{}
-	for _, path := range box.Outside(slices.Concat(needs.Files, needs.Keys)...) {
+	for _, path := range box.Missed() {
 		d.unreached[path] = true
 	}
 }

@@ -13,6 +13,7 @@ package sandbox
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/landlock-lsm/go-landlock/landlock"
 	"github.com/landlock-lsm/go-landlock/landlock/syscall"
@@ -37,6 +38,7 @@ const (
 type Box struct {
 	abi     int
 	granted map[inode]bool // for reading
+	unsure  []string       // what was needed and may be outside
 }
 
 // Enter keeps every thread of this process, for good, to n: it reads no other
@@ -52,7 +54,7 @@ func Enter(n Needs) (*Box, error) {
 		return nil, ErrUnsupported
 	}
 	p := newPlan(n)
-	box := &Box{abi: abi, granted: map[inode]bool{}}
+	box := &Box{abi: abi, granted: map[inode]bool{}, unsure: slices.Concat(n.Files, p.apart)}
 	var rules []landlock.Rule
 	for path, access := range p.grants {
 		rules = append(rules, landlock.PathAccess(access, path).IgnoreIfMissing())
@@ -70,6 +72,9 @@ func Enter(n Needs) (*Box, error) {
 
 // String tells what keeps the process.
 func (b *Box) String() string { return fmt.Sprintf("landlock, ABI %d", b.abi) }
+
+// Missed returns the files and keys that were needed and are outside.
+func (b *Box) Missed() []string { return b.Outside(b.unsure...) }
 
 // Outside returns those of paths that the process can not read since Enter,
 // whoever it is: because of where they are, be it that links lead there, or because
