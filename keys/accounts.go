@@ -47,8 +47,8 @@ func systemAccounts() accounts {
 	return accounts{passwd: "/etc/passwd", group: "/etc/group"}
 }
 
-// read is the text of one of the files.
-func (a accounts) read(path string) ([]byte, error) {
+// text is what one of the files has in it.
+func (a accounts) text(path string) ([]byte, error) {
 	if a.last == nil {
 		return os.ReadFile(path)
 	}
@@ -58,7 +58,7 @@ func (a accounts) read(path string) ([]byte, error) {
 // lines returns the colon-separated fields of each line that has at least n.
 // A file that is not there, as in a small container, has none.
 func (a accounts) lines(path string, n int) ([][]string, error) {
-	data, err := a.read(path)
+	data, err := a.text(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -129,8 +129,14 @@ var errMoving = errors.New("the file changes while it is read; try again when it
 
 // readKeyFile reads a key file through one descriptor, and checks its safety.
 func readKeyFile(path string, p policy) (*content, error) {
+	w := systemWalk(p.uid)
+	w.last = p.accounts
+	return w.readFile(path, p)
+}
+
+func (w walk) readFile(path string, p policy) (*content, error) {
 	for range attempts {
-		found, err := readOnce(path, p)
+		found, err := w.readOnce(path, p)
 		if !errors.Is(err, errMoving) {
 			return found, err
 		}
@@ -138,7 +144,7 @@ func readKeyFile(path string, p policy) (*content, error) {
 	return nil, errMoving
 }
 
-func readOnce(path string, p policy) (*content, error) {
+func (w walk) readOnce(path string, p policy) (*content, error) {
 	// Without O_NONBLOCK the open of a FIFO waits for its writer.
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if err != nil {
@@ -156,8 +162,6 @@ func readOnce(path string, p policy) (*content, error) {
 		return nil, fmt.Errorf("%d bytes are too many for a private key; at most %d are read", before.Size, maxKeyFile)
 	}
 	found := &content{id: idOf(&before)}
-	w := systemWalk(p.uid)
-	w.last = p.accounts
 	dev, ino, err := w.check(path)
 	var unsafe *UnsafeError
 	switch {

@@ -67,10 +67,10 @@ func (s *Store) notePattern(notes *few[string], row dataset.Row) {
 	case s.signing.Walkable():
 		star := strings.IndexByte(row.Key, '*')
 		if star >= 0 && row.Key != "*" && !(strings.HasSuffix(row.Key, "@*") && star == len(row.Key)-1) {
-			notes.add(fmt.Sprintf("signing_table: %s: %q is a pattern, and matches nothing here: only refile: understands patterns", s.signing.Where(row), row.Key))
+			notes.add(fmt.Sprintf("signing_table: %s: %q is a pattern, and matches nothing here: only refile: understands patterns", s.signing.Where(row), clip(row.Key)))
 		}
 	case !strings.ContainsAny(row.Key, `@*()[]|?{}^$\`):
-		notes.add(fmt.Sprintf("signing_table: %s: %q matches no address: in a refile a domain is written %q", s.signing.Where(row), row.Key, "*@"+row.Key))
+		notes.add(fmt.Sprintf("signing_table: %s: %q matches no address: in a refile a domain is written %q", s.signing.Where(row), clip(row.Key), "*@"+clip(row.Key)))
 	}
 }
 

@@ -194,7 +194,7 @@ func (s *Store) request(row signingRow, f sender) (Request, error) {
 	if f.err != nil && (key.domain == ownDomain || strings.Contains(row.signer, ownDomain)) {
 		return Request{}, f.err
 	}
-	r := Request{KeyName: name, Row: where, Domain: key.domain, Selector: key.selector, key: key, store: s}
+	r := Request{KeyName: masked(name), Row: where, Domain: key.domain, Selector: key.selector, key: key, store: s}
 	if r.Domain == ownDomain {
 		r.Domain = f.ascii
 	}

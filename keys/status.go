@@ -109,7 +109,7 @@ func (s *Store) Keys() []KeyInfo {
 	for k := range s.keyRows() {
 		last := k.state()
 		info := KeyInfo{
-			Name: k.name, Where: s.where(k), Domain: k.domain, Selector: k.selector, Path: k.path,
+			Name: masked(k.name), Where: s.where(k), Domain: masked(k.domain), Selector: masked(k.selector), Path: k.path,
 			State: last.state, Algorithm: last.algorithm, Bits: last.bits, Public: last.public,
 		}
 		if last.err != nil {

@@ -50,14 +50,24 @@ func parseKeyRow(name, value, base string) (keyRow, error) {
 // check says which part of the row cannot be used; nil if all can.
 func (k *keyRow) check() error {
 	if k.domain != ownDomain {
-		if _, err := dkim.DomainName(k.domain); err != nil {
+		if err := checkName(k.domain); err != nil {
 			return fmt.Errorf("the signing domain is no domain name: %w", err)
 		}
 	}
-	if _, err := dkim.DomainName(k.selector); err != nil {
+	if err := checkName(k.selector); err != nil {
 		return fmt.Errorf("the selector is no domain name: %w", err)
 	}
 	return nil
+}
+
+// checkName says why a name cannot be one in DNS, without its text if that may be
+// a key's.
+func checkName(name string) error {
+	_, err := dkim.DomainName(name)
+	if shown := masked(name); err != nil && shown != name {
+		return fmt.Errorf("%q may be a part of a private key", shown)
+	}
+	return err
 }
 
 // under is path, where it is relative from the folder base on. Symbolic links
@@ -95,7 +105,7 @@ func newSigningRow(row dataset.Row) signingRow {
 	switch {
 	case g.signer == "":
 	case !strings.Contains(g.signer, "@"):
-		g.bad = fmt.Errorf("the signer %q has no @: write %q or a whole address", clip(g.signer), "@"+g.signer)
+		g.bad = fmt.Errorf("the signer %q has no @: write %q or a whole address", clip(g.signer), "@"+clip(g.signer))
 	case strings.ContainsFunc(g.signer, func(r rune) bool { return r <= ' ' || r == 0x7f }):
 		g.bad = fmt.Errorf("the signer %q has a blank or control character", clip(g.signer))
 	}
@@ -112,8 +122,33 @@ func everyDomain(pattern string) bool {
 // begin with a key.
 func clip(s string) string {
 	const longest = 100
-	if len(s) <= longest {
+	if s = masked(s); len(s) <= longest {
 		return s
 	}
 	return s[:20] + "…"
+}
+
+// masked is a name from a table, unless it may be a part of a private key that
+// stands in the wrong place: so long a word of base64, in capital and small letters
+// and digits, is in no name.
+func masked(s string) string {
+	const shortest = 40
+	var upper, lower, digit bool
+	for i, n := 0, 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case 'A' <= c && c <= 'Z':
+			upper = true
+		case 'a' <= c && c <= 'z':
+			lower = true
+		case '0' <= c && c <= '9':
+			digit = true
+		case c != '+' && c != '/' && c != '=':
+			n, upper, lower, digit = 0, false, false, false
+			continue
+		}
+		if n++; n >= shortest && upper && lower && digit {
+			return s[:min(20, i+1-n)] + "…"
+		}
+	}
+	return s
 }

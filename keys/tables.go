@@ -65,7 +65,7 @@ func (s *Store) checkSigningTable() error {
 		case err != nil && s.skipBad, err == nil && g.bad != nil:
 			s.disabled = append(s.disabled, row)
 		case err != nil && g.keyName == "":
-			problems.add(fmt.Errorf("signing_table: %s: %q: the row %w", s.signing.Where(row), row.Key, err))
+			problems.add(fmt.Errorf("signing_table: %s: %q: the row %w", s.signing.Where(row), clip(row.Key), err))
 			continue
 		case err != nil:
 			problems.add(fmt.Errorf("signing_table: %s %w", s.signing.Where(row), err))

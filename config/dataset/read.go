@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -48,7 +49,25 @@ func readText(path string, limit int64) (string, error) {
 	if int64(text.Len()) > limit {
 		return "", fmt.Errorf("%s: larger than %d bytes; is this the right file?", path, limit)
 	}
+	if isKey(text.String()) {
+		return "", fmt.Errorf("%s: is a private key; is this the right file?", path)
+	}
 	return text.String(), nil
+}
+
+// isKey recognises a private key, which nothing that is said of a text may repeat.
+func isKey(text string) bool {
+	const longest = 64 << 10 // of a file of keys
+	if len(text) > longest {
+		return false
+	}
+	for line := range strings.Lines(text) {
+		if line = strings.TrimLeft(line, blanks+byteOrderMark); strings.HasPrefix(line, "-----BEGIN ") {
+			return true
+		}
+	}
+	der, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(strings.Join(strings.Fields(text), ""), "="))
+	return err == nil && len(der) > 1 && der[0] == 0x30 && (int(der[1]) == len(der)-2 || der[1] > 0x80) // a sequence
 }
 
 // openFile opens a regular file.
