@@ -39,7 +39,7 @@ test: go peers check ## install the peers, check the code, run all tests, fuzz a
 	echo "== the tests once more"
 	grep -E '^(ok|FAIL|---|panic)' "$$log"
 
-build: go ## build bin/postseal
+build: go ## build bin/postseal and bin/milterload
 	@mkdir -p bin
 	# The version comes from git, which tells root nothing of a user's clone.
 	vcs=auto
@@ -48,7 +48,7 @@ build: go ## build bin/postseal
 	tags="$(TAGS)"
 	cgo=0
 	if [[ " $${tags//,/ } " == *" openssl "* ]]; then cgo=1 tags+=",netgo,osusergo"; fi
-	CGO_ENABLED=$$cgo $(GO) build -trimpath -buildvcs=$$vcs -tags "$$tags" -o bin/postseal ./cmd/postseal
+	CGO_ENABLED=$$cgo $(GO) build -trimpath -buildvcs=$$vcs -tags "$$tags" -o bin/ ./cmd/postseal ./cmd/milterload
 	bin/postseal version
 
 fmt: go ## format the code
