@@ -64,7 +64,10 @@ func (k *keyRow) check() error {
 // a key's.
 func checkName(name string) error {
 	_, err := dkim.DomainName(name)
-	if shown := masked(name); err != nil && shown != name {
+	if err == nil {
+		return nil
+	}
+	if shown := masked(name); shown != name {
 		return fmt.Errorf("%q may be a part of a private key", shown)
 	}
 	return err
