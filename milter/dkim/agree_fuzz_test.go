@@ -74,7 +74,12 @@ func hasOddSpace(c agreeCase) bool {
 // and asks both verifiers. They agree, or the tables above say why not.
 func FuzzAgree(f *testing.F) {
 	const header = "Subject: a  b\r\n\tc\r\nTo : x@example.net\r\n"
-	f.Add(header, letterBody, uint8(0), uint16(0), uint8(0), "", uint8(0))
+	for way := range uint8(16) {
+		f.Add(header, letterBody, way, uint16(0), uint8(0), "", uint8(0))
+	}
+	for at := uint16(0); at < 600; at += 17 { // somewhere in the signature, the header and the body
+		f.Add(header, letterBody, uint8(at%4), at, uint8(0), "y", uint8(0))
+	}
 	f.Add(header, letterBody, uint8(3), uint16(60), uint8(1), "X", uint8(0))
 	f.Add(header, letterBody, uint8(1), uint16(30), uint8(0), " l=5;", uint8(0))
 	f.Add(header, letterBody, uint8(2), uint16(25), uint8(0), " t=+5; i=@EXAMPLE.com; z=b=x;", uint8(0))
