@@ -1,6 +1,7 @@
 package milter
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"iter"
@@ -191,6 +192,9 @@ func SignOptions(cfg *config.Config) (o dkim.SignOptions, err error) {
 	return o, nil
 }
 
+// maxRecords bounds the file of test_public_keys, in bytes.
+const maxRecords = 64 << 20
+
 // openResolver takes the injected resolver, the previous one while its settings
 // are the same, or a new one.
 func (s *Snapshot) openResolver(cfg *config.Config, env Environment) error {
@@ -201,12 +205,11 @@ func (s *Snapshot) openResolver(cfg *config.Config, env Environment) error {
 		return nil
 	case cfg.TestPublicKeys != "":
 		path := cfg.Path(cfg.TestPublicKeys)
-		f, err := os.Open(path)
+		text, err := dataset.ReadFile(path, maxRecords)
 		if err != nil {
 			return fmt.Errorf("test_public_keys: %w", err)
 		}
-		defer f.Close()
-		records, err := resolver.ParseRecords(f)
+		records, err := resolver.ParseRecords(bytes.NewReader(text))
 		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}

@@ -57,17 +57,21 @@ func readText(path string, limit int64) (string, error) {
 
 // isKey recognises a private key, which nothing that is said of a text may repeat.
 func isKey(text string) bool {
-	const longest = 64 << 10 // of a file of keys
+	const (
+		longest  = 64 << 10 // of a file of keys
+		shortest = 32       // of a key
+	)
 	if len(text) > longest {
 		return false
 	}
 	for line := range strings.Lines(text) {
-		if line = strings.TrimLeft(line, blanks+byteOrderMark); strings.HasPrefix(line, "-----BEGIN ") {
+		line = strings.TrimLeft(line, blanks+byteOrderMark)
+		if strings.HasPrefix(line, "-----BEGIN ") || strings.HasPrefix(line, "-----END ") {
 			return true
 		}
 	}
 	der, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(strings.Join(strings.Fields(text), ""), "="))
-	return err == nil && len(der) > 1 && der[0] == 0x30 && (int(der[1]) == len(der)-2 || der[1] > 0x80) // a sequence
+	return err == nil && len(der) >= shortest && der[0] == 0x30 && (int(der[1]) == len(der)-2 || der[1] > 0x80) // a sequence
 }
 
 // openFile opens a regular file.
