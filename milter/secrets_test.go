@@ -128,6 +128,7 @@ log_why = true
 log_results = true
 syslog_success = true
 on_internal_error = "tempfail"
+sandbox = false # it would keep the core dump from being written, too
 `)
 	rsa, err := keys.Generate("rsa", 2048)
 	w.must(err)
