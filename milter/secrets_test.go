@@ -1,6 +1,7 @@
 package milter
 
 import (
+	"context"
 	"crypto"
 	"crypto/x509"
 	"encoding/base64"
@@ -162,7 +163,9 @@ sandbox = false # it would keep the core dump from being written, too
 			out, _ := exec.Command(program, args...).CombinedOutput() // some fail, and say why
 			said.Write(out)
 		}
-		c := http.Client{Transport: &http.Transport{DisableKeepAlives: true, Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", w.at("run/control.sock")) }}}
+		c := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(context.Context, string, string) (net.Conn, error) {
+			return net.Dial("unix", w.at("run/control.sock"))
+		}}}
 		for _, path := range []string{"/", "/status", "/reload", "/debug/pprof/heap", "/metrics"} {
 			res, err := c.Get("http://postseal" + path)
 			w.must(err)
