@@ -77,9 +77,10 @@ type Store struct {
 	policy   policy
 	base     string
 	pins     pins
-	// unchanged is Options.Unchanged.
+	ahead    sync.Once // the log is told of the first key that is ahead of the tables
+	// unchanged and outside are those of Options.
 	unchanged func() bool
-	outside   func(path string) error // see Options
+	outside   func(path string) error
 
 	// The rows of the tables are kept as they are written, and taken apart when
 	// they are needed: there may be a hundred thousand.

@@ -13,11 +13,11 @@ type pins struct {
 	content map[string]digest // by path
 }
 
-func (p *pins) get(path string) (content digest, ok bool) {
+// get is zero, which no file has in it, for one that was not read.
+func (p *pins) get(path string) digest {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	content, ok = p.content[path]
-	return content, ok
+	return p.content[path]
 }
 
 func (p *pins) set(path string, content digest) {
@@ -29,7 +29,7 @@ func (p *pins) set(path string, content digest) {
 	p.content[path] = content
 }
 
-var errAhead = errors.New("the file has another key, and the configuration has changed with it: the new key is used once that is loaded")
+var errAhead = errors.New("the file has another key, and the configuration has changed with it: the new key is used from the next reload on")
 
 // signer returns the key of a source, as Cache.signer does. A key file that has
 // another key than before may be one of many files that were put elsewhere together,
@@ -37,27 +37,27 @@ var errAhead = errors.New("the file has another key, and the configuration has c
 // as this store read it; else the one from before is, until the rest is read, too.
 // So it is when the tables were read, and this store is the old one, for mail that
 // began with it.
-func (s *Store) signer(src source, domain, selector string, loading bool) (crypto.Signer, error, error) {
-	key, stale, err := s.cache.signer(src, domain, selector, loading)
+func (s *Store) signer(src source, domain, selector string, loading bool) (key crypto.Signer, stale, err error) {
+	found, stale, err := s.cache.signer(src, domain, selector, loading)
 	if src.path == "" {
-		return key.Signer, stale, err
+		return found.Signer, stale, err
 	}
-	content, pinned := s.pins.get(src.path)
-	if !pinned || err == nil && key.content == content {
-		if err == nil && !pinned {
-			s.pins.set(src.path, key.content)
-		}
-		return key.Signer, stale, err
-	}
-	if err == nil && (s.unchanged == nil || s.unchanged()) {
-		s.pins.set(src.path, key.content)
-		return key.Signer, stale, nil
-	}
-	if err == nil {
+	before := s.pins.get(src.path)
+	switch {
+	case err != nil:
+	case found.content == before:
+		return found.Signer, stale, nil
+	case before == digest{}, s.unchanged == nil, s.unchanged():
+		s.pins.set(src.path, found.content)
+		return found.Signer, stale, nil
+	default:
 		err = errAhead
+		s.ahead.Do(func() {
+			s.cache.log.Info("a key file has changed together with the configuration; until that is loaded, mail is signed with the key from before", "path", src.path)
+		})
 	}
-	if before := s.cache.known(content); before != nil {
-		return before, err, nil
+	if key := s.cache.known(before); key != nil {
+		return key, err, nil
 	}
 	return nil, nil, err
 }

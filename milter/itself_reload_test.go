@@ -240,6 +240,7 @@ func TestKeyAndTables(t *testing.T) {
 	signedBy("a")
 	g.use("b")
 	signedBy("a")
+	g.log.wait(t, "until that is loaded, mail is signed with the key from before")
 	waiting := (&testServer{path: g.at("s")}).connect(t, "localhost", "127.0.0.1")
 	waiting.play(stepsOf("MR", nil))
 	waiting.send('U', "XYZZY\x00")
