@@ -74,7 +74,7 @@ type Daemon struct {
 	files     *watch.Watcher
 	// What files watches: what the configuration names, and key files.
 	watched, watchedKeys []string
-	named                []string // by the configuration that was read last
+	named                []string // by the configuration that was read last, but for the key
 
 	// confined says what keeps this process to its files, box what they are, nil
 	// for everything; see Confine. unreached are files of the start outside of it.

@@ -7,10 +7,14 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
+	"weak"
 
 	"github.com/postseal/postseal/config"
 	"github.com/postseal/postseal/keys"
@@ -86,24 +90,23 @@ func startDaemonWith(t testing.TB, settings string) *runningDaemon {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- d.Run(ctx, d.reload) }()
-	d.stop = func() error { cancel(); return <-ended }
+	d.stop = sync.OnceValue(func() error { cancel(); return <-ended })
 	t.Cleanup(func() {
-		cancel()
-		select {
-		case err := <-ended:
-			if err != nil {
-				t.Error(err)
-			}
-		default: // stopped by the test
+		if err := d.stop(); err != nil {
+			t.Error(err)
 		}
 	})
 	return d
 }
 
-// settings writes postseal.toml with further lines. Reloads are the test's.
+// settings writes postseal.toml with further lines, and with the tables unless they
+// have key_file. Reloads are the test's.
 func (d *runningDaemon) settings(t testing.TB, lines string) {
-	d.write(t, "postseal.toml", fmt.Sprintf("socket = %q\nruntime_directory = %q\nkey_table = \"file:key.table\"\n"+
-		"signing_table = \"refile:signing.table\"\nrequire_safe_keys = false\nwatch_files = false\n%s\n", "local:"+filepath.Join(d.dir, "s"), filepath.Join(d.dir, "run"), lines))
+	if !strings.Contains(lines, "key_file") {
+		lines = "key_table = \"file:key.table\"\nsigning_table = \"refile:signing.table\"\n" + lines
+	}
+	d.write(t, "postseal.toml", fmt.Sprintf("socket = %q\nruntime_directory = %q\nrequire_safe_keys = false\nwatch_files = false\n%s\n",
+		"local:"+filepath.Join(d.dir, "s"), filepath.Join(d.dir, "run"), lines))
 }
 
 func (d *runningDaemon) connect(t testing.TB) *mta {
@@ -211,6 +214,45 @@ func TestKeyFiles(t *testing.T) {
 		t.Errorf("the status does not list the key: %v %+v", err, s)
 	}
 	d.log.wait(t, "missing.private")
+}
+
+// A key that takes the place of another alone signs the very next message, whether
+// a table or key_file names it.
+func TestKeyReplacedAlone(t *testing.T) {
+	for name, settings := range map[string]string{
+		"key_table": "",
+		"key_file":  "domain = [\"example.com\"]\nselector = \"s1\"\nkey_file = \"s1.example.com.private\"\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := startDaemonWith(t, settings)
+			m := d.connect(t)
+			l := letter{header: header("example.com"), body: "x\r\n"}
+			for range 3 {
+				d.records = resolver.NewRecords(nil) // the old key is not there any more
+				d.key(t, "s1", "example.com")
+				wantSigned(t, d.records, m.deliver(l), l.header, l.body)
+			}
+		})
+	}
+}
+
+// A configuration may be large: a connection that is idle, as it may be for hours,
+// keeps none of before.
+func TestIdleConnectionKeepsNoOldConfiguration(t *testing.T) {
+	d := startDaemon(t)
+	m := d.connect(t)
+	l := letter{header: header("example.com"), body: "x\r\n"}
+	wantSigned(t, d.records, m.deliver(l), l.header, l.body)
+	before := weak.Make(d.server.Snapshot())
+	if _, err := d.Daemon.reload(); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(time.Minute); before.Value() != nil; time.Sleep(time.Millisecond) {
+		if runtime.GC(); time.Now().After(end) {
+			t.Fatal("the configuration from before the reload is in memory")
+		}
+	}
+	wantSigned(t, d.records, m.deliver(l), l.header, l.body)
 }
 
 // Everything that is wrong at the start is said at once, and nothing stays open.

@@ -92,7 +92,14 @@ func affordable(configured int, log *slog.Logger) int {
 }
 
 // Use puts a snapshot in force for the messages to come.
-func (s *Server) Use(next *Snapshot) { s.snapshot.Store(next) }
+func (s *Server) Use(next *Snapshot) {
+	s.snapshot.Store(next)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for ss := range s.sessions {
+		ss.letGo(next)
+	}
+}
 
 // Snapshot is the one in force.
 func (s *Server) Snapshot() *Snapshot { return s.snapshot.Load() }

@@ -36,7 +36,7 @@ type session struct {
 	stage atomic.Int32
 	since atomic.Uint64 // when stage last changed, by the server's count of such changes
 
-	fitting  *Snapshot // the newest that asks for no more than was negotiated; nil before
+	fitting  atomic.Pointer[Snapshot] // the newest that asks for no more than was negotiated; nil before
 	macros   wire.Macros
 	host     string
 	addr     netip.Addr
@@ -117,7 +117,7 @@ var errOrder = errors.New("command out of order")
 
 // handle answers one command. An error ends the session.
 func (s *session) handle(cmd wire.Command, p []byte) error {
-	if s.fitting == nil && cmd != wire.CmdOptNeg && cmd != wire.CmdQuit {
+	if s.fitting.Load() == nil && cmd != wire.CmdOptNeg && cmd != wire.CmdQuit {
 		return errOrder
 	}
 	switch cmd {
@@ -224,7 +224,7 @@ func (s *session) negotiate(p []byte) error {
 	if err != nil {
 		return err
 	}
-	s.fitting = snapshot
+	s.fitting.Store(snapshot)
 	s.log.Debug("negotiated", "version", agreed.Version, "actions", agreed.Actions.String(), "steps", agreed.Steps.String())
 	return nil
 }
@@ -307,13 +307,21 @@ func (s *session) forgetClient() {
 }
 
 // snapshotForMessage is the newest snapshot that needs no actions beyond those
-// that this connection has negotiated. Older ones, which may be large, are let go.
+// that this connection has negotiated.
 func (s *session) snapshotForMessage() *Snapshot {
 	newest := s.server.snapshot.Load()
 	if newest.want.Actions&^s.wire.Agreed().Actions == 0 {
-		s.fitting = newest
+		s.fitting.Store(newest)
 	}
-	return s.fitting
+	return s.fitting.Load()
+}
+
+// letGo has the session keep next in place of an older snapshot, which may be large,
+// unless next needs more actions. The session may be idle, or at work.
+func (s *session) letGo(next *Snapshot) {
+	if old := s.fitting.Load(); old != nil && next.want.Actions&^old.want.Actions == 0 {
+		s.fitting.CompareAndSwap(old, next)
+	}
 }
 
 // reply is an answer to the MTA, and whether the message ends with it.

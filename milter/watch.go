@@ -26,7 +26,7 @@ func (d *Daemon) loadConfig() (cfg *config.Config, before watch.Look, err error)
 		before = watch.LookAt(d.named)
 		seen := d.named
 		if cfg, err = d.o.Load(); err == nil {
-			d.watched, d.named = watchedFiles(cfg), cfg.Files()
+			d.watched, d.named = watchedFiles(cfg), withoutKey(cfg)
 		} else if len(d.watched) > 0 {
 			// The next attempt may come with a change of what was wrong.
 			d.watched = union(d.watched, filesAtFault(err))
@@ -55,6 +55,13 @@ func watchedFiles(cfg *config.Config) []string {
 		return nil
 	}
 	return cfg.Files()
+}
+
+// withoutKey are the files of a configuration but for its key: another key alone is
+// no other configuration.
+func withoutKey(cfg *config.Config) []string {
+	key := cfg.Path(cfg.KeyFile)
+	return slices.DeleteFunc(cfg.Files(), func(path string) bool { return path == key })
 }
 
 // watchKeys watches the key files of s, unless they are many.
