@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -26,14 +27,37 @@ type process struct {
 	ended   chan error
 }
 
-// buildProgram builds the program and returns its path.
+// programDir is the folder of the program, which is built once for all tests of the
+// package.
+var programDir string
+
+func TestMain(m *testing.M) {
+	var err error
+	if programDir, err = os.MkdirTemp("", "postseal-program-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	exit := m.Run()
+	os.RemoveAll(programDir)
+	os.Exit(exit)
+}
+
+var program = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(programDir, "postseal")
+	if out, err := exec.Command("go", "build", "-o", path, "../cmd/postseal").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// buildProgram returns the path of the program.
 func buildProgram(t testing.TB) string {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "postseal")
-	if out, err := exec.Command("go", "build", "-o", program, "../cmd/postseal").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
 	}
-	return program
+	return path
 }
 
 // startProcess serves from DIR/postseal.toml: on DIR/both, and with a mode of
