@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"runtime"
 	"sync/atomic"
@@ -145,7 +146,7 @@ func (b *bench) measure(w work) (map[string][]sample, error) {
 func (b *bench) send(d *daemon, m load.Message, messages int) (sample, error) {
 	want := "DKIM-Signature"
 	if d.mode == "v" {
-		want = "Authentication-Results"
+		want = "Authentication-Results: dkim=pass"
 	}
 	before, err := d.process.CPU()
 	if err != nil {
@@ -155,7 +156,7 @@ func (b *bench) send(d *daemon, m load.Message, messages int) (sample, error) {
 		Socket: d.socket, Connections: min(connections, messages), PerConnection: perConnection, Messages: messages,
 		Message: []load.Message{m}, Want: want, Timeout: time.Minute,
 	})
-	if err != nil {
+	if err = errors.Join(err, b.ctx.Err()); err != nil {
 		return sample{}, err
 	}
 	if report.Failed > 0 {

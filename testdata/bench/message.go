@@ -26,7 +26,7 @@ func (b *bench) messageFor(s setup, size int) (load.Message, error) {
 	text.WriteString("\r\n")
 	text.Write(m.Body)
 	for _, kind := range s.keyNames() {
-		cmd := exec.Command(b.at("postseal"), "sign", "-d", domain, "-s", kind, "-k", b.at(kind+".private"), "--canonicalization", s.canon)
+		cmd := exec.CommandContext(b.ctx, b.at("postseal"), "sign", "-d", domain, "-s", kind, "-k", b.at(kind+".private"), "--canonicalization", s.canon)
 		var signed, stderr bytes.Buffer
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = &text, &signed, &stderr
 		if err := cmd.Run(); err != nil {

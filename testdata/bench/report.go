@@ -214,5 +214,5 @@ func (b *bench) machine() string {
 		rest, _, _ = strings.Cut(rest, "\n")
 		model = strings.Trim(rest, "\t :")
 	}
-	return fmt.Sprintf("%d cores of %s, %s, %d rounds", runtime.NumCPU(), model, runtime.Version(), b.rounds)
+	return fmt.Sprintf("%d cores of %s, %s; rounds %d, scale %g", runtime.NumCPU(), model, runtime.Version(), b.rounds, b.scale)
 }

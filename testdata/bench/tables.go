@@ -12,6 +12,9 @@ import (
 	"github.com/postseal/postseal/milter/wire"
 )
 
+// domains is how many rows the large tables have.
+const domains = 100_000
+
 // distinctKeys is how many keys stand in the many key files: making 100,000 RSA
 // keys takes hours, and what counts is that the files are many.
 const distinctKeys = 100
@@ -43,7 +46,10 @@ func (b *bench) makeManyKeys() error {
 		return err
 	}
 	var texts [][]byte
-	for i := range b.domains {
+	for i := range domains {
+		if err := b.ctx.Err(); err != nil {
+			return err
+		}
 		if len(texts) < distinctKeys {
 			key, err := keys.Generate("rsa", 0)
 			if err != nil {
@@ -84,7 +90,7 @@ func (b *bench) tables() error {
 		return err
 	}
 	defer os.RemoveAll(b.at("many"))
-	last := load.Sample("user@"+manyDomain(b.domains-1), 2*kilobyte)
+	last := load.Sample("user@"+manyDomain(domains-1), 2*kilobyte)
 	one := load.Sample("user@"+domain, 2*kilobyte)
 	for _, filter := range []string{postseal, opendkim} {
 		if _, ok := b.path(filter); !ok {
@@ -95,10 +101,11 @@ func (b *bench) tables() error {
 		if err != nil {
 			return err
 		}
-		s.tables = b.domains
-		messages := max(connections, int(100*b.scale))
+		s.tables = domains
+		messages := max(connections, int(400*b.scale))
+		manyMessages := messages
 		if filter == opendkim {
-			messages = 10 // a second and more each
+			manyMessages = 10 // half a second and more each
 		}
 		begin := time.Now()
 		large, err := b.daemon(s)
@@ -114,9 +121,10 @@ func (b *bench) tables() error {
 			for _, w := range []struct {
 				d       *daemon
 				m       load.Message
+				n       int
 				samples *[]sample
-			}{{large, last, &many}, {small, one, &few}} {
-				x, err := b.send(w.d, w.m, messages)
+			}{{large, last, manyMessages, &many}, {small, one, messages, &few}} {
+				x, err := b.send(w.d, w.m, w.n)
 				if err != nil {
 					return err
 				}
