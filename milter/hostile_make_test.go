@@ -2,6 +2,7 @@ package milter
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"crypto/x509"
@@ -71,34 +72,45 @@ type seal struct {
 // field signs fields and the mail's body.
 func (s seal) field(t testing.TB, fields iter.Seq2[string, string], mail hostileMail) dkim.Field {
 	t.Helper()
-	if s.canon == "" {
-		s.canon = "relaxed/relaxed"
-	}
-	if s.names == "" {
-		s.names = "from"
-	}
-	header, body, err := dkim.ParseCanonicalization(s.canon)
-	if err != nil {
-		t.Fatal(err)
-	}
-	limit := int64(-1)
-	if s.limit > 0 {
-		limit = s.limit
-		s.tags += fmt.Sprintf(" l=%d;", limit)
-	}
+	return sealAll(t, []seal{s}, fields, mail)[0]
+}
+
+// sealAll signs fields and the mail's body, which is read once for all.
+func sealAll(t testing.TB, seals []seal, fields iter.Seq2[string, string], mail hostileMail) (list []dkim.Field) {
+	t.Helper()
 	b := dkim.NewBody()
-	sum := b.Hash(body, limit)
+	headers := make([]dkim.Canonicalization, len(seals))
+	sums := make([]*dkim.BodyHash, len(seals))
+	for i, s := range seals {
+		header, body, err := dkim.ParseCanonicalization(cmp.Or(s.canon, "relaxed/relaxed"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		headers[i], sums[i] = header, b.Hash(body, cmp.Or(s.limit, -1))
+	}
 	mail.writeBody(b)
 	b.Close()
+	for i, s := range seals {
+		list = append(list, s.over(fields, headers[i], sums[i].Sum()))
+	}
+	return list
+}
+
+// over signs fields and the hash of a body.
+func (s seal) over(fields iter.Seq2[string, string], header dkim.Canonicalization, sum []byte) dkim.Field {
+	if s.limit > 0 {
+		s.tags += fmt.Sprintf(" l=%d;", s.limit)
+	}
+	names := cmp.Or(s.names, "from")
 	byName := map[string][]dkim.Field{}
 	for name, value := range fields {
 		lower := strings.ToLower(strings.TrimRight(name, " \t"))
 		byName[lower] = append(byName[lower], dkim.Field{Name: name, Value: value})
 	}
 	own := dkim.Field{Name: "DKIM-Signature", Value: fmt.Sprintf(" v=1; a=ed25519-sha256; c=%s; d=example.com; s=s1;%s h=%s; bh=%s; b=",
-		s.canon, s.tags, s.names, base64.StdEncoding.EncodeToString(sum.Sum()))}
+		cmp.Or(s.canon, "relaxed/relaxed"), s.tags, names, base64.StdEncoding.EncodeToString(sum))}
 	digest := sha256.New()
-	for name := range strings.SplitSeq(strings.ToLower(s.names), ":") {
+	for name := range strings.SplitSeq(strings.ToLower(names), ":") {
 		if list := byName[name]; len(list) > 0 {
 			digest.Write(header.AppendHeader(nil, list[len(list)-1]))
 			byName[name] = list[:len(list)-1]
