@@ -3,6 +3,7 @@ package keys
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -140,5 +141,43 @@ func TestUnsafeFileIsSaidOnce(t *testing.T) {
 		if n := strings.Count(log.String(), "chmod"); n != tt.logged {
 			t.Errorf("%s: logged %d times, want %d:\n%s", tt.name, n, tt.logged, &log)
 		}
+	}
+}
+
+// A key that came with other tables is not used by a store of those from before: it
+// goes on with its own, and once that is forgotten with none.
+func TestKeyAheadOfTables(t *testing.T) {
+	dir := t.TempDir()
+	old := writeKey(t, dir+"/k")
+	unchanged := true
+	var log bytes.Buffer
+	c := newTestCache(&prover{}, &log)
+	s := tables{signing: "* k\n", keys: "k a.example:s:@DIR@/k\n", options: Options{Unchanged: func() bool { return unchanged }}}.mustLoad(t, dir, c)
+	fresh := writeKey(t, dir+"/k")
+	unchanged = false
+	for range 2 {
+		if !same(mustSign(t, s, "a.example"), old) {
+			t.Fatal("the new key signs with the old tables")
+		}
+	}
+	if k := s.Keys()[0]; k.State != StateStale || k.Error != errAhead.Error() || strings.Count(log.String(), "with the key from before") != 1 {
+		t.Errorf("%+v\n%s", k, &log)
+	}
+	unchanged = true
+	if !same(mustSign(t, s, "a.example"), fresh) {
+		t.Error("the new key is not used though the tables are as they were")
+	}
+	unchanged = false
+	if !same(mustSign(t, s, "a.example"), fresh) {
+		t.Error("the key that has signed is not used any more")
+	}
+	writeKey(t, dir+"/k")
+	c.contents = newLRU[digest, *proven](10)
+	rs, err := s.Select(Address{"u", "a.example"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := rs[0].Signer(); !errors.Is(err, errAhead) {
+		t.Errorf("the key from before is forgotten: %v, want %v", err, errAhead)
 	}
 }
