@@ -126,7 +126,7 @@ func (p *process) waitEnd(t testing.TB) {
 		if err != nil {
 			t.Errorf("the daemon ended with %v\n%s", err, p.log)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatalf("the daemon does not end\n%s", p.log)
 	}
 	for _, name := range []string{"both", "sign", "verify", "run/control.sock"} {

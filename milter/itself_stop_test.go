@@ -148,6 +148,7 @@ func (c heldConn) Read(p []byte) (int, error) {
 
 // What the MTA has sent before the stop counts, not what the daemon has read.
 func TestStopReadsWhatHasArrived(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct{ name, read, unread, rest string }{
 		{"MAIL and the header", "", "MRTL", "NBE"},
 		{"the header", "MRT", "L", "NBE"},
@@ -158,6 +159,7 @@ func TestStopReadsWhatHasArrived(t *testing.T) {
 		{"a message that is given up", "M", "RAM", ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
 			srv, records := signingServer(t, "")
 			inner, err := Listen("unix:"+filepath.Join(t.TempDir(), "held"), 0o600, "")
 			if err != nil {

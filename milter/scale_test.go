@@ -132,7 +132,7 @@ func (s *scaled) wantMemory(t *testing.T, when string) {
 func TestHundredThousandDomains(t *testing.T) {
 	t.Parallel()
 	program := buildProgram(t)
-	const messages = 500
+	const messages = 200
 	one := startScaled(t, program, "file", 1)
 	one.sign(t, 1)
 	for _, kind := range []string{"file", "refile"} {
