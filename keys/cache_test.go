@@ -74,7 +74,7 @@ func TestReloadProvesWhatChanged(t *testing.T) {
 	check("use", 5, 5)
 	tt.mustLoad(t, dir, c)
 	check("reload", 5, 5)
-	writeKey(t, dir+"/k3")
+	replace(t, dir+"/k3", string(pkcs8(t, generate(t, kindEd25519))))
 	tt.mustLoad(t, dir, c)
 	check("reload with one new key", 6, 6)
 	data, err := os.ReadFile(dir + "/k4")
@@ -133,7 +133,8 @@ func TestRecentFileIsLookedAtAgain(t *testing.T) {
 	writeKey(t, path)
 	c := newTestCache(&prover{}, io.Discard)
 	reads := settled(c)
-	c.now = time.Now
+	written := time.Now()
+	c.now = func() time.Time { return written }
 	p := policy{minBits: minRSABits, maxBits: maxRSABits}
 	for range 3 {
 		if _, _, err := c.signer(source{path: path, policy: p}, "a.example", "s", false); err != nil {
