@@ -38,8 +38,13 @@ func (d *Daemon) Confine(pidFile string) {
 	}
 	d.box, d.confined = box, box.String()
 	d.unreached = map[string]bool{}
-	for _, path := range box.Missed() {
+	for _, path := range box.Outside(needs.Files...) {
 		d.unreached[path] = true
+	}
+	for _, path := range d.cfg.SandboxRead {
+		if path = d.cfg.Path(path); len(box.Outside(path)) > 0 {
+			d.o.Log.Warn("sandbox_read names what is not there; what comes there later cannot be read before a restart", "path", path)
+		}
 	}
 }
 
@@ -114,9 +119,9 @@ func (d *Daemon) outside(path string) error {
 }
 
 func (d *Daemon) outsideError(path string) error {
-	remedy := "restart the daemon, or name the folder in sandbox_read"
-	if d.o.WithoutControl { // an opendkim.conf has no such setting
-		remedy = "restart the daemon"
+	remedy := "restart the daemon"
+	if !d.o.WithoutControl { // an opendkim.conf has no such setting
+		remedy += "; where sandbox_read names the folder, what comes there later needs no restart"
 	}
 	return fmt.Errorf("%s is outside of what this process may read since its start (sandbox): %s", path, remedy)
 }

@@ -65,7 +65,7 @@ func (c *confined) spread(name, text string) {
 	c.must(os.Chmod(path, 0o644))
 }
 
-const isOutside = "is outside of what this process may read since its start (sandbox): restart the daemon, or name the folder in sandbox_read"
+const isOutside = "is outside of what this process may read since its start (sandbox): restart the daemon; where sandbox_read names the folder, what comes there later needs no restart"
 
 // refusesReload wants a reload that fails because of what is elsewhere, and the
 // old configuration in force.
@@ -252,7 +252,7 @@ func TestConfinedAsConfigured(t *testing.T) {
 	t.Parallel()
 	program := buildProgram(t)
 	for _, row := range []struct{ settings, status string }{
-		{`sandbox_read = "@"`, "landlock, ABI "},
+		{`sandbox_read = ["@", "@-missing"]`, "landlock, ABI "},
 		{"sandbox = false", "off"},
 	} {
 		t.Run(row.settings, func(t *testing.T) {
@@ -263,6 +263,9 @@ func TestConfinedAsConfigured(t *testing.T) {
 			c := startConfined(t, program, row.settings, nil)
 			if got := c.status().Sandbox; !strings.HasPrefix(got, row.status) {
 				t.Errorf("the status says %q", got)
+			}
+			if row.status != "off" {
+				c.wantLine("sandbox_read names what is not there", c.elsewhere+"-missing")
 			}
 			c.settings(strings.ReplaceAll(row.settings, "@", c.elsewhere) + fmt.Sprintf("\nsigning_table = %q", "refile:"+c.elsewhere+"/signing.table"))
 			c.until("the table elsewhere is in force", func() bool { return c.signs("example.org") })

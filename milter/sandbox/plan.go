@@ -54,7 +54,6 @@ type plan struct {
 	*survey
 	grants map[string]landlock.AccessFSSet
 	done   map[string]bool // folders of keys
-	apart  []string        // keys that are not simply in a granted folder
 }
 
 func newPlan(n Needs) *plan {

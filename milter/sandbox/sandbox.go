@@ -13,15 +13,15 @@ package sandbox
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/landlock-lsm/go-landlock/landlock"
 	"github.com/landlock-lsm/go-landlock/landlock/syscall"
 )
 
-// ErrUnsupported is the error of a kernel that has no Landlock, or has it
-// switched off.
-var ErrUnsupported = errors.New("the kernel has no Landlock, or it is not switched on (lsm= of the kernel's command line)")
+// ErrUnsupported is the error of a kernel that has no Landlock or has it switched
+// off, and of a process that may not use it.
+var ErrUnsupported = errors.New("the kernel has no Landlock, it is not switched on (lsm= of the kernel's command line), " +
+	"or a filter of system calls, such as a container's, forbids it")
 
 const (
 	readFile   landlock.AccessFSSet = syscall.AccessFSReadFile
@@ -38,7 +38,6 @@ const (
 type Box struct {
 	abi     int
 	granted map[inode]bool // for reading
-	unsure  []string       // what was needed and may be outside
 }
 
 // Enter keeps every thread of this process, for good, to n: it reads no other
@@ -46,15 +45,15 @@ type Box struct {
 // neighbours. It opens no TCP port, and signals no process outside; what is open
 // already stays so, and connecting is free. No program that it starts gains rights
 // (PR_SET_NO_NEW_PRIVS). A program that was built with C finds its threads in /proc
-// and needs it for this, one without does not. An older kernel restricts what it can. ErrUnsupported and
-// any other error mean that nothing is restricted.
+// and needs it for this, one without does not. An older kernel restricts what it
+// can. ErrUnsupported and any other error mean that nothing is restricted.
 func Enter(n Needs) (*Box, error) {
 	abi, err := syscall.LandlockGetABIVersion()
-	if err != nil || abi < 1 {
-		return nil, ErrUnsupported
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
 	p := newPlan(n)
-	box := &Box{abi: abi, granted: map[inode]bool{}, unsure: slices.Concat(n.Files, p.apart)}
+	box := &Box{abi: abi, granted: map[inode]bool{}}
 	var rules []landlock.Rule
 	for path, access := range p.grants {
 		rules = append(rules, landlock.PathAccess(access, path).IgnoreIfMissing())
@@ -72,9 +71,6 @@ func Enter(n Needs) (*Box, error) {
 
 // String tells what keeps the process.
 func (b *Box) String() string { return fmt.Sprintf("landlock, ABI %d", b.abi) }
-
-// Missed returns the files and keys that were needed and are outside.
-func (b *Box) Missed() []string { return b.Outside(b.unsure...) }
 
 // Outside returns those of paths that the process can not read since Enter,
 // whoever it is: because of where they are, be it that links lead there, or because
