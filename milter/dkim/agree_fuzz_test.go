@@ -38,7 +38,7 @@ var stricter = []struct {
 	reason string
 	when   func(agreeCase) bool
 }{
-	{"message contains an insecure body length tag", "it takes no l= at all", func(c agreeCase) bool { return strings.Contains(c.signature, "l") }},
+	{"message contains an insecure body length tag", "it takes no l= at all", func(c agreeCase) bool { return hasLength.MatchString(c.signature) }},
 	{"signature did not verify", "it empties whatever looks like b=, in z= and in names that end so", func(c agreeCase) bool {
 		return len(looksLikeB.FindAllString(c.signature, -1)) > 1
 	}},
@@ -50,18 +50,30 @@ var stricter = []struct {
 	{"body hash did not verify", "it mends line ends of the body", func(c agreeCase) bool {
 		return strings.ContainsAny(strings.ReplaceAll(c.body, "\r\n", ""), "\r\n")
 	}},
-	{"domain mismatch", "letter case, encoded octets and U-labels count in i= and d=", func(c agreeCase) bool { return strings.Contains(c.signature, "i") }},
+	{"domain mismatch", "letter case, encoded octets and U-labels count in i= and d=", func(c agreeCase) bool { return hasIdentity.MatchString(c.signature) }},
 	{"unsupported", "letter case counts in a=, c= and q=", hasCapitals},
 	{"inappropriate key algorithm", "letter case counts in a= and k=", func(c agreeCase) bool { return hasCapitals(c) || c.record != strings.ToLower(c.record) }},
 	{"inappropriate", "letter case counts in the lists of a key record", func(c agreeCase) bool { return c.record != strings.ToLower(c.record) }},
-	{"key syntax error", "only SP is white space in p=, and its padding must be there", func(c agreeCase) bool { return true }},
+	{"key syntax error", "only SP is white space in p=, and its padding must be there", func(c agreeCase) bool {
+		return strings.ContainsAny(c.record, "\t\r\n") || !isPadded(c.record)
+	}},
 	{"From field not signed", "white space of Unicode", hasOddSpace},
 }
 
 var (
 	looksLikeB = regexp.MustCompile(`b\s*=`)
 	looksEmpty = regexp.MustCompile(`b\s*=\s*(;|$)`)
+
+	hasLength    = regexp.MustCompile(`(^|;)\s*l\s*=`)
+	hasIdentity  = regexp.MustCompile(`(^|;)\s*i\s*=`)
+	publishedKey = regexp.MustCompile(`(?:^|;)\s*p\s*=([^;]*)`)
 )
+
+// isPadded reports whether the key in a record is base64 of full length.
+func isPadded(record string) bool {
+	data := publishedKey.FindStringSubmatch(record)
+	return data != nil && len(strings.ReplaceAll(data[1], " ", ""))%4 == 0
+}
 
 func hasCapitals(c agreeCase) bool { return strings.ToLower(c.signature) != c.signature }
 
