@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/postseal/postseal/milter/resolver"
 	"github.com/postseal/postseal/milter/wire"
 )
 
@@ -82,7 +83,7 @@ func affordable(configured int, log *slog.Logger) int {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
 		return configured
 	}
-	left := files.Cur - min(files.Cur/2, reserve)
+	left := files.Cur - min(files.Cur/2, reserve+files.Cur/resolver.FileShare)
 	if uint64(configured) <= left {
 		return configured
 	}

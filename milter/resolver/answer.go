@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -67,9 +68,10 @@ func read(msg *dns.Msg, name string, hops int) (part, error) {
 	negative, known := negativeTTL(msg)
 	if p.hops > 0 && msg.Rcode == dns.RcodeSuccess && !known {
 		var ok bool
-		if p.next, ok = canonicalName(name); ok {
-			return p, nil
+		if p.next, ok = canonicalName(name); !ok {
+			return part{}, errors.New("CNAME to a name that no key has, and nothing about that name")
 		}
+		return p, nil
 	}
 	p.ttl = min(p.ttl, negative)
 	return p, nil

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"runtime"
 	"strings"
@@ -117,6 +118,21 @@ func TestManyDeadNames(t *testing.T) {
 	for end := time.Now().Add(time.Minute); runtime.NumGoroutine() > goroutines || openFiles(t) > descriptors; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%d goroutines and %d descriptors, %d and %d before", runtime.NumGoroutine(), openFiles(t), goroutines, descriptors)
+		}
+	}
+}
+
+// The questions under way leave the process most of its descriptors.
+func TestQuestionsByDescriptors(t *testing.T) {
+	for _, tt := range []struct {
+		files         uint64
+		servers, want int
+	}{
+		{10, 8, 1}, {60, 1, 2}, {1024, 1, 42}, {1024, 8, 8}, {4096, 2, 128},
+		{65536, 8, MaxQueries}, {1 << 20, 1, MaxQueries}, {math.MaxUint64, 1, MaxQueries},
+	} {
+		if got := affordable(tt.files, tt.servers); got != tt.want {
+			t.Errorf("%d questions for %d files and %d servers, want %d", got, tt.files, tt.servers, tt.want)
 		}
 	}
 }

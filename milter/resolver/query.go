@@ -58,12 +58,15 @@ type reply struct {
 	err    error
 }
 
+// tries is how often so many nameservers are asked one question.
+func tries(servers int) int { return max(minTries, rounds*servers) }
+
 // query asks the nameservers in turn until one answers. A try that stays
 // silent is not given up when the next one starts: a slow answer still counts.
 // A refusal starts the next try at once. pace is the time over which the tries
 // are spread; ctx ends them all.
 func (c *Client) query(ctx context.Context, name string, pace time.Duration) (*dns.Msg, error) {
-	tries := max(minTries, rounds*len(c.servers))
+	tries := tries(len(c.servers))
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/miekg/dns"
@@ -30,6 +31,9 @@ const (
 	// MaxQueries is how many questions may be under way at once. Further ones
 	// wait for their turn inside their own deadline.
 	MaxQueries = 512
+	// FileShare: the questions under way have at most 1/FileShare of the
+	// descriptors that the process may have (RLIMIT_NOFILE).
+	FileShare = 8
 
 	resolvConf  = "/etc/resolv.conf"
 	defaultPort = 53
@@ -71,7 +75,7 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{servers: servers, timeout: o.Timeout, network: "udp", slots: make(chan struct{}, MaxQueries)}
+	c := &Client{servers: servers, timeout: o.Timeout, network: "udp", slots: make(chan struct{}, atOnce(len(servers)))}
 	if o.TCP {
 		c.network = "tcp"
 	}
@@ -88,6 +92,21 @@ func New(o Options) (*Client, error) {
 	}
 	c.cache = newCache(max(size, 0), now)
 	return c, nil
+}
+
+// atOnce is how many questions to so many servers may be under way.
+func atOnce(servers int) int {
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		return MaxQueries
+	}
+	return affordable(files.Cur, servers)
+}
+
+// affordable is atOnce for a process that may have so many descriptors: each try
+// of a question may have one.
+func affordable(files uint64, servers int) int {
+	return int(min(max(1, files/FileShare/uint64(tries(servers))), MaxQueries))
 }
 
 func nameservers(list []string) ([]netip.AddrPort, error) {
@@ -200,7 +219,7 @@ func (c *Client) fly(key string, pace time.Duration) (a *answer) {
 	case c.slots <- struct{}{}:
 		defer func() { <-c.slots }()
 	case <-ctx.Done():
-		return &answer{err: fmt.Errorf("TXT %s: not asked: %d other questions are under way; look whether %s answers", key, MaxQueries, c.serverNames())}
+		return &answer{err: fmt.Errorf("TXT %s: not asked: %d other questions are under way; look whether %s answers", key, cap(c.slots), c.serverNames())}
 	}
 	a = c.resolve(ctx, key, pace)
 	if a.err != nil {

@@ -50,6 +50,7 @@ func Behaviours() []Behaviour {
 		{Label: "alias-loop", Outcome: Temporary, udp: reply("@ 60 IN CNAME a.example.", "a.example. 60 IN CNAME b.example.", "b.example. 60 IN CNAME a.example.")},
 		{Label: "alias-without-end", Outcome: Temporary, udp: reply("@ 60 IN CNAME alias-without-end.@")},
 		{Label: "alias-to-the-root", Outcome: Temporary, udp: reply("@ 60 IN CNAME .")},
+		{Label: "alias-to-no-host", Outcome: Temporary, udp: reply(`@ 60 IN CNAME a\032b.example.`)},
 		{Label: "dname-alone", Outcome: Temporary, udp: reply("example.com. 60 IN DNAME example.net.")},
 		{Label: "dname-loop", Outcome: Temporary, udp: reply("example.com. 60 IN DNAME x.example.com.", "@ 60 IN CNAME @")},
 		{Label: "foreign-alone", Outcome: Temporary, udp: reply("other.example. 60 IN TXT VALUE")},
