@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -185,6 +186,8 @@ func (f *flags) options(cmd *cobra.Command, socket string) (load.Options, error)
 		return o, usage("--connections, --per-connection, --messages, --duration and --timeout are more than nothing")
 	case f.protocol < 2 || f.protocol > 6 || f.protocol == 5:
 		return o, usage("--protocol %d: Postfix speaks 2, 3, 4 and 6", f.protocol)
+	case strings.HasPrefix(strings.TrimSpace(f.want), ":"):
+		return o, usage("--want %q has no name of a header field", f.want)
 	case changed("duration") && changed("messages"):
 		return o, usage("--duration and --messages exclude each other")
 	case f.duration > 0:

@@ -62,7 +62,9 @@ func (r *result) print(w io.Writer, asJSON bool) error {
 	text += fmt.Sprintf("failed       %d\n", r.Failed)
 	text += fmt.Sprintf("rate         %.0f a second, for %.2f s\n", r.Rate, r.Seconds)
 	l := r.Latency
-	text += fmt.Sprintf("latency      p50 %.2f ms, p90 %.2f ms, p99 %.2f ms, max %.2f ms\n", l.P50, l.P90, l.P99, l.Max)
+	if l != (latencies{}) { // of those that came back as wanted
+		text += fmt.Sprintf("latency      p50 %.2f ms, p90 %.2f ms, p99 %.2f ms, max %.2f ms\n", l.P50, l.P90, l.P99, l.Max)
+	}
 	if r.CPU != nil {
 		text += fmt.Sprintf("CPU          %.3f ms a message (process %d", *r.CPU, r.PID)
 		if r.rough {

@@ -91,7 +91,8 @@ const (
 // Run sends messages as o says until all are done, o.Duration is over or ctx
 // ends; the report has the figures so far in each case. What goes wrong with a
 // message is counted in the report. The error is another: that o makes no sense,
-// or that the milter could not be reached any more.
+// that the milter could not be reached any more, or that what listens there does
+// not negotiate from the start.
 func Run(ctx context.Context, o Options) (Report, error) {
 	r, err := newRun(o)
 	if err != nil {
@@ -149,6 +150,7 @@ type run struct {
 	letters          []letter
 	end              time.Time // zero: never
 	begun, done      atomic.Int64
+	milter           atomic.Bool // one has negotiated
 	unreachable      atomic.Pointer[error]
 
 	mu         sync.Mutex

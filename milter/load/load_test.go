@@ -55,11 +55,7 @@ func TestAnswers(t *testing.T) {
 		{name: "change before the end", answers: answers{wire.CmdBody: {signed}}, failure: "BODY is answered with 'i'"},
 		{name: "short change", answers: answers{wire.CmdEOM: {"i\x00", "c"}}, failure: "a change 'i' of 1 octets"},
 		{name: "closed", answers: answers{wire.CmdEOM: {"close"}}, failure: "EOM: the filter has closed the connection"},
-		{name: "closed at once", answers: answers{wire.CmdOptNeg: {"close"}}, failure: "negotiation: the filter has closed"},
 		{name: "silence", answers: answers{wire.CmdMail: nil}, failure: "MAIL: no reply within"},
-		{name: "no milter", answers: answers{wire.CmdOptNeg: {"220 hello"}}, failure: "the filter answers with '2'"},
-		{name: "steps that were not offered", steps: 1 << 30, failure: "steps that were not offered: 0x40000000"},
-		{name: "newer version", version: 7, failure: "speaks version 7, and 6 was offered"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -83,6 +79,34 @@ func TestAnswers(t *testing.T) {
 				t.Errorf("%d failed, the first with %v; want %q", r.Failed, r.FirstError, tt.failure)
 			case r.Latency != Latency{}:
 				t.Errorf("the times of failed messages count: %+v", r.Latency)
+			}
+		})
+	}
+}
+
+// Where the first negotiation fails there is nothing to load: the run ends.
+func TestNoMilter(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		filter *filter
+		want   string
+	}{
+		{"closed", &filter{answers: map[wire.Command][]string{wire.CmdOptNeg: {"close"}}}, "negotiation: the filter has closed"},
+		{"silence", &filter{answers: map[wire.Command][]string{wire.CmdOptNeg: nil}}, "negotiation: no reply within"},
+		{"another protocol", &filter{answers: map[wire.Command][]string{wire.CmdOptNeg: {"220 hello"}}}, "the filter answers with '2'"},
+		{"steps that were not offered", &filter{steps: 1 << 30}, "steps that were not offered: 0x40000000"},
+		{"newer version", &filter{version: 7}, "speaks version 7, and 6 was offered"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			o := Options{Socket: tt.filter.listen(t, "unix"), Connections: 3, Messages: 1e9, Message: []Message{Sample("user@example.com", 100)}}
+			if tt.name == "silence" {
+				o.Timeout = 50 * time.Millisecond
+			}
+			r, err := Run(t.Context(), o)
+			if err == nil || !strings.Contains(err.Error(), tt.want) || r.Messages != 0 {
+				t.Errorf("got %+v, %v", r, err)
 			}
 		})
 	}

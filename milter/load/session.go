@@ -32,10 +32,11 @@ type session struct {
 	*run
 	stream
 	facts
-	steps   wire.Step // agreed
-	lists   macroLists
-	scratch []byte // a MACRO frame or a payload
-	header  []byte // the MACRO frame for HEADER
+	negotiated bool
+	steps      wire.Step // agreed
+	lists      macroLists
+	scratch    []byte // a MACRO frame or a payload
+	header     []byte // the MACRO frame for HEADER
 }
 
 func newSession(r *run, c net.Conn) *session {
@@ -49,6 +50,7 @@ func (s *session) begin(c Client) (Answer, error) {
 	if err := s.negotiate(); err != nil {
 		return Answer{}, fmt.Errorf("negotiation: %w", err)
 	}
+	s.negotiated = true
 	a, err := s.event(wire.CmdConnect, atConnect, wire.StepNoConnect, wire.StepNRConnect, connectPayload(c))
 	if err != nil || a.Code != goOn {
 		return a, err

@@ -15,7 +15,7 @@ type worker struct {
 }
 
 // work sends messages until none is left or ctx ends. The error is that no
-// connection can be opened.
+// connection can be opened, or that the first could not negotiate.
 func (w *worker) work(ctx context.Context) error {
 	n := w.next()
 	for n >= 0 && ctx.Err() == nil {
@@ -27,7 +27,9 @@ func (w *worker) work(ctx context.Context) error {
 			return err
 		}
 		w.connections++
-		n = w.use(ctx, c, n)
+		if n, err = w.use(ctx, c, n); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -59,8 +61,9 @@ func (w *worker) open(ctx context.Context) (net.Conn, error) {
 }
 
 // use sends message n and those after it over a connection, and returns the
-// number of the first that is left, or -1.
-func (w *worker) use(ctx context.Context, c net.Conn, n int) int {
+// number of the first that is left, or -1. The error is that no milter answers:
+// none has negotiated in this run.
+func (w *worker) use(ctx context.Context, c net.Conn, n int) (next int, err error) {
 	defer c.Close()
 	finished := make(chan struct{})
 	defer close(finished)
@@ -74,11 +77,16 @@ func (w *worker) use(ctx context.Context, c net.Conn, n int) int {
 	s := newSession(w.run, c)
 	client := w.letters[n%len(w.letters)].client
 	answer, err := s.begin(client)
+	if s.negotiated {
+		w.milter.Store(true)
+	} else if ctx.Err() == nil && !w.milter.Load() {
+		return -1, fmt.Errorf("no milter answers on %s: %w", w.Socket, err)
+	}
 	if err != nil || answer.Code != goOn {
 		// The filter has decided on all mail of this connection: it counts as
 		// one message.
 		w.count(ctx, n, &answer, err)
-		return w.next()
+		return w.next(), nil
 	}
 	for sent := 1; ; sent++ {
 		l := &w.letters[n%len(w.letters)]
@@ -89,11 +97,11 @@ func (w *worker) use(ctx context.Context, c net.Conn, n int) int {
 		}
 		n = w.next()
 		if err != nil {
-			return n
+			return n, nil
 		}
 		if n < 0 || sent >= w.PerConnection || w.letters[n%len(w.letters)].client != client || ctx.Err() != nil {
 			_ = s.end() // all messages of this connection are answered
-			return n
+			return n, nil
 		}
 	}
 }
