@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs, from Debian's packages, the programs that the tests measure
-# postseal against: other DKIM implementations, Postfix, and the C compiler
-# that the race detector links with and the tag openssl compiles. It installs nothing that is there already,
-# starts no service, and leaves a Postfix that this machine has as it is.
+# postseal against: other DKIM implementations, Postfix, and the C compiler that
+# the race detector links with and the tag openssl compiles with. It installs
+# nothing that is there already, starts no service, and leaves a Postfix that this
+# machine has as it is.
 #
 # POSTSEAL_REQUIRE_PEERS=1 makes a missing program a failure (continuous
 # integration); otherwise the tests that need it are skipped.

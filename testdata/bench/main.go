@@ -50,7 +50,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "bench: -rounds and -scale are more than nothing, and nothing follows the flags; see -h")
 		os.Exit(2)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	defer stop()
 	if err := run(ctx, *rounds, *only, *scale); err != nil {
 		if ctx.Err() != nil {
