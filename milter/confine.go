@@ -78,7 +78,7 @@ func keyFiles(s *Snapshot) (paths []string) {
 	return paths
 }
 
-// refused adds to the error of a reload, if any, the files that it asks for and
+// refused puts before the error of a reload, if any, the files that it asks for and
 // that are outside of the sandbox. What was outside at the start already, and was
 // not needed then, is no reason to refuse it; nor are keys that had their place in
 // old.
@@ -103,11 +103,11 @@ func (d *Daemon) refused(old *Snapshot, cfg *config.Config, next *Snapshot, err 
 	if err != nil {
 		paths = union(paths, filesAtFault(err))
 	}
-	problems := []error{err}
+	var problems []error // first, since err may advise about a user's rights
 	for _, path := range d.box.Outside(paths...) {
 		problems = append(problems, d.outsideError(path))
 	}
-	return errors.Join(problems...)
+	return errors.Join(append(problems, err)...)
 }
 
 // outside says that the sandbox is why a file cannot be read; nil if it is not.
