@@ -2,7 +2,6 @@ package milter
 
 import (
 	"context"
-	"encoding/binary"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -224,9 +223,8 @@ func (d *soak) drop() error {
 		return err
 	}
 	defer c.Close()
-	sent := brokenOff()
-	// Half of them before the body, which is most of it.
-	n := 1 + d.sequence.IntN(len(sent)>>(2*d.sequence.IntN(2)))
+	sent := framesTo("ODCHMRTLNBBB")
+	n := 1 + d.sequence.IntN(len(sent))
 	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		return err
 	}
@@ -239,21 +237,6 @@ func (d *soak) drop() error {
 	}
 	d.dropped.Add(1)
 	return nil
-}
-
-// brokenOff is what an MTA sends up to the middle of a body.
-func brokenOff() []byte {
-	var b []byte
-	for _, f := range []struct{ frame, payload string }{
-		{"O", "\x00\x00\x00\x06\x00\x00\x01\xff\x00\x1f\xff\xff"}, {"D", "Cj\x00mx.example.org\x00"},
-		{"C", "localhost\x004\x9c\x40127.0.0.1\x00"}, {"H", "client.example\x00"}, {"M", "<user@rsa.example>\x00"},
-		{"R", "<other@example.net>\x00"}, {"T", ""}, {"D", "Li\x00C0DE\x00"}, {"L", "From\x00 user@rsa.example\x00"},
-		{"L", "Subject\x00 cut\x00"}, {"N", ""}, {"B", strings.Repeat("line\r\n", 100)}, {"B", strings.Repeat("line\r\n", 100)},
-	} {
-		b = binary.BigEndian.AppendUint32(b, uint32(1+len(f.payload)))
-		b = append(append(b, f.frame...), f.payload...)
-	}
-	return b
 }
 
 // rest waits until the connections are closed and what they used is given back.
