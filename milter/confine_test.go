@@ -102,6 +102,9 @@ func TestConfined(t *testing.T) {
 			program := filepath.Join(t.TempDir(), "postseal")
 			build := exec.Command("go", "build", "-o", program, "../cmd/postseal")
 			build.Env = append(os.Environ(), "CGO_ENABLED="+cgo)
+			if cgo == "0" {
+				build.Env = append(build.Env, "GOFLAGS=") // the tag openssl needs C
+			}
 			if out, err := build.CombinedOutput(); err != nil {
 				t.Fatalf("go build: %v\n%s", err, out)
 			}
@@ -165,6 +168,18 @@ var refusals = []struct {
 	{"a folder of keys that is not there", func(c *confined) {
 		c.put("key.table", "com example.com:com:"+c.at("com.private")+"\norg example.org:org:/srv/no-such-folder/org.private\n")
 	}, func(c *confined) string { return "/srv/no-such-folder/org.private" }, nil},
+	{"a thousand keys", func(c *confined) {
+		var rows strings.Builder
+		for i := range 1000 {
+			fmt.Fprintf(&rows, "k%d example.com:k%d:%s/%d/private\n", i, i, c.elsewhere, i)
+		}
+		c.put("key.table", "com example.com:com:"+c.at("com.private")+"\n"+rows.String())
+	}, nil, func(c *confined) {
+		c.wantLine("reload failed")
+		if text := c.log.String(); len(text) > 20_000 || !strings.Contains(text, "and 980 more problems") {
+			c.t.Errorf("%d octets in the log: %.2000s", len(text), text)
+		}
+	}},
 	// The kernel is asked: where a link leads shows only when it is followed.
 	{"a table that becomes a link", func(c *confined) {
 		c.link(c.elsewhere+"/signing.table", "next.table")

@@ -288,7 +288,10 @@ func (d *Daemon) reload(changed ...string) (Reloaded, error) {
 	giveBack(old)
 	cfg, next, err := d.load(old)
 	if err = d.refused(old, cfg, next, err); err != nil {
-		r.Problems = strings.Split(err.Error(), "\n")
+		if r.Problems = strings.Split(err.Error(), "\n"); len(r.Problems) > mostProblems {
+			more := len(r.Problems) - mostProblems
+			r.Problems = append(r.Problems[:mostProblems:mostProblems], fmt.Sprintf("and %d more problems", more))
+		}
 		log.Error("reload failed; the old configuration stays in force", "problems", r.Problems)
 		d.o.Lines.ReloadFailed(d.o.ConfigFile, r.Problems...)
 		return r, err
@@ -308,6 +311,10 @@ func (d *Daemon) reload(changed ...string) (Reloaded, error) {
 	d.sayDisabled(next)
 	return r, nil
 }
+
+// mostProblems is how many problems of a reload are named: there may be as many as
+// tables have rows.
+const mostProblems = 20
 
 // largeTables is from how many keys on the memory of a configuration counts.
 const largeTables = 10_000
