@@ -232,7 +232,7 @@ func (s *Snapshot) openResolver(cfg *config.Config, env Environment) error {
 	}
 	client, err := resolver.New(s.dns)
 	if err != nil {
-		return fmt.Errorf("nameservers: %w", err)
+		return err
 	}
 	s.resolver = client
 	return nil
