@@ -83,6 +83,8 @@ unit: go ## run all tests, with the race detector where there is a C compiler
 	fi
 	echo "== go test $$race"
 	$(GO) test $$race -timeout $(TEST_TIMEOUT) ./...
+	echo "== a little of make bench"
+	$(GO) run ./testdata/bench -rounds 1 -scale 0.02 -only '2 KB rsa, simple|Postfix' 2>&1
 	if ! $(LIBCRYPTO); then
 	  echo "no headers of libcrypto 3: nothing is tested with the tag openssl"
 	  [ "$${POSTSEAL_REQUIRE_PEERS:-}" != 1 ]
