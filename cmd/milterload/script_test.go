@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,9 +9,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/postseal/postseal/testdata/peers"
+	"github.com/postseal/postseal/testdata/scripts"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -35,26 +34,9 @@ func TestScript(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": exits, "fill": fill, "number": number, "eventually": eventually, "opendkim": openDKIM,
+			"exits": scripts.Exits, "fill": fill, "number": number, "eventually": scripts.Eventually, "opendkim": openDKIM,
 		},
 	})
-}
-
-// exits CODE COMMAND... runs a command that must end with the exit code.
-func exits(ts *testscript.TestScript, _ bool, args []string) {
-	want, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	got := 0
-	if err := ts.Exec(args[1], args[2:]...); err != nil {
-		var exit *exec.ExitError
-		if !errors.As(err, &exit) {
-			ts.Fatalf("%v", err)
-		}
-		got = exit.ExitCode()
-	}
-	if got != want {
-		ts.Fatalf("exit status %d, want %d", got, want)
-	}
 }
 
 // fill FILE puts the working folder in the place of @WORK@.
@@ -78,17 +60,6 @@ func number(ts *testscript.TestScript, _ bool, args []string) {
 	if n, ok := v.(float64); !ok || n < low || n > high {
 		ts.Fatalf("%s is %v, want %s to %s", args[1], v, args[2], args[3])
 	}
-}
-
-// eventually COMMAND... runs a command until it ends with 0.
-func eventually(ts *testscript.TestScript, _ bool, args []string) {
-	var err error
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		if err = ts.Exec(args[0], args[1:]...); err == nil {
-			return
-		}
-	}
-	ts.Fatalf("%q does not succeed: %v", args, err)
 }
 
 // openDKIM KEY (in scripts: opendkim) starts the real one, which signs for

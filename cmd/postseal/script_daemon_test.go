@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
-	"time"
 
 	"github.com/postseal/postseal/config/postfix"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -33,21 +32,6 @@ func condition(name string) (bool, error) {
 		return err == nil, nil
 	}
 	return false, fmt.Errorf("unknown condition %q", name)
-}
-
-// eventually COMMAND... runs a command until it ends with 0.
-func eventually(ts *testscript.TestScript, _ bool, args []string) {
-	if len(args) == 0 {
-		ts.Fatalf("usage: eventually COMMAND...")
-	}
-	const patience = 30 * time.Second
-	var err error
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		if err = ts.Exec(args[0], args[1:]...); err == nil {
-			return
-		}
-	}
-	ts.Fatalf("%q does not succeed: %v", args, err)
 }
 
 // signalDaemon NAME FILE (in scripts: signal) sends a signal to the daemon whose status --json is in FILE.

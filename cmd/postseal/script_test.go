@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/miekg/dns"
 	"github.com/postseal/postseal/milter/resolver"
+	"github.com/postseal/postseal/testdata/scripts"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -27,37 +27,17 @@ func TestScript(t *testing.T) {
 		Setup:     apart,
 		Condition: condition,
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits":   exits,
+			"exits":   scripts.Exits,
 			"field":   field,
 			"publish": publish,
 			"crlf":    crlf,
 			"swap":    swap,
 			"serve":   serveDNS,
 
-			"eventually": eventually,
+			"eventually": scripts.Eventually,
 			"signal":     signalDaemon,
 		},
 	})
-}
-
-// exits CODE COMMAND... runs a command that must end with the exit code.
-func exits(ts *testscript.TestScript, _ bool, args []string) {
-	if len(args) < 2 {
-		ts.Fatalf("usage: exits CODE COMMAND...")
-	}
-	want, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	got := 0
-	if err := ts.Exec(args[1], args[2:]...); err != nil {
-		var exit *exec.ExitError
-		if !errors.As(err, &exit) {
-			ts.Fatalf("%v", err)
-		}
-		got = exit.ExitCode()
-	}
-	if got != want {
-		ts.Fatalf("exit status %d, want %d", got, want)
-	}
 }
 
 // field FILE PATH [VALUE] reads JSON: PATH are keys and indexes with dots
