@@ -71,7 +71,9 @@ func works() (list []work) {
 		add("sign", size, setup{mode: "s", key: "both", canon: simple}, "rsa + ed25519", postseal, withTag)
 		add("verify", size, setup{mode: "v", key: "rsa", canon: simple}, "rsa, simple body", two...)
 		add("verify", size, setup{mode: "v", key: "rsa", canon: relaxed}, "rsa, relaxed body", two...)
+		add("verify", size, setup{mode: "v", key: "rsa", canon: simple, tcp: true}, "rsa, TCP", two...)
 		add("verify", size, setup{mode: "v", key: "ed25519", canon: simple}, "ed25519", postseal)
+		add("verify", size, setup{mode: "v", key: "both", canon: simple}, "rsa + ed25519", postseal)
 	}
 	return list
 }
