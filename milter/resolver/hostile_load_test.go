@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -164,6 +165,21 @@ func TestOneDeadlineForServersTriesAndHops(t *testing.T) {
 		if n := int(asked.Load()); n > (maxHops+1)*rounds*MaxNameservers {
 			t.Errorf("within %v: %d questions", tt.timeout, n)
 		}
+	}
+}
+
+// lateContext has a deadline that has passed, and no timer that says so.
+type lateContext struct{ context.Context }
+
+func (lateContext) Deadline() (time.Time, bool) { return time.Unix(1, 0), true }
+
+// A connection that sees the deadline before the context does is no refusal of the
+// nameserver's.
+func TestDeadlineSeenByConnection(t *testing.T) {
+	c := client(t, Options{Nameservers: []string{"127.0.0.1:9"}})
+	_, err := c.query(lateContext{t.Context()}, key, time.Millisecond)
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%v, want %v", err, os.ErrDeadlineExceeded)
 	}
 }
 

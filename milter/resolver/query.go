@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"strings"
@@ -94,7 +95,7 @@ func (c *Client) query(ctx context.Context, name string, pace time.Duration) (*d
 			if r.err == nil {
 				return r.msg, nil
 			}
-			if ctx.Err() == nil {
+			if ctx.Err() == nil && !timedOut(r.err) {
 				refusals[r.server] = r.err
 			}
 			if _, more := c.nextServer(begun, refusals); more && begun < tries {
@@ -106,6 +107,13 @@ func (c *Client) query(ctx context.Context, name string, pace time.Duration) (*d
 			return nil, c.failure(refusals)
 		}
 	}
+}
+
+// timedOut reports whether a try ended with the time for it, which a connection's
+// own timer may find before the context's does.
+func timedOut(err error) bool {
+	var netErr net.Error
+	return errors.As(err, &netErr) && netErr.Timeout()
 }
 
 // nextServer returns the server of try number n, without those that refused.
