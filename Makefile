@@ -11,7 +11,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.8.0
 
 # Packages under testdata are code too; "./..." leaves them out.
-PACKAGES    := ./... ./testdata/peers ./testdata/secrets ./testdata/scripts ./testdata/bench
+PACKAGES    := ./... ./testdata/peers ./testdata/secrets ./testdata/scripts ./testdata/machine ./testdata/bench
 
 TEST_TIMEOUT ?= 20m
 # For how long each fuzz target runs, and with how many workers.
@@ -82,7 +82,7 @@ unit: go ## run all tests, with the race detector where there is a C compiler
 	  fi
 	fi
 	echo "== go test $$race"
-	$(GO) test $$race -timeout $(TEST_TIMEOUT) ./...
+	$(GO) test $$race -timeout $(TEST_TIMEOUT) $(PACKAGES)
 	echo "== a little of make bench"
 	$(GO) run ./testdata/bench -rounds 1 -scale 0.02 -only '2 KB rsa, simple|Postfix' 2>&1
 	if ! $(LIBCRYPTO); then

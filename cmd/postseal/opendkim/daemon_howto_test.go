@@ -3,7 +3,6 @@ package opendkim
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -163,16 +162,10 @@ func TestHowTos(t *testing.T) {
 func (h howTo) follow(t *testing.T, program, start string) []string {
 	t.Helper()
 	m := startMachine(t)
-	m.shell("mount -t tmpfs tmpfs /var/spool/postfix && chmod 755 /var/spool/postfix && ip link set lo up && systemd-tmpfiles --create opendkim.conf")
+	m.Shell("mount -t tmpfs tmpfs /var/spool/postfix && chmod 755 /var/spool/postfix && systemd-tmpfiles --create opendkim.conf")
 	if program != "" {
-		data, err := os.ReadFile(program)
-		if err == nil {
-			err = os.WriteFile(m.path("/usr/local/bin/postseal"), data, 0o755)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		m.shell("ln -s postseal /usr/local/bin/opendkim && ln -s postseal /usr/local/bin/opendkim-genkey")
+		m.Install(program, "/usr/local/bin/postseal", 0o755)
+		m.Shell("ln -s postseal /usr/local/bin/opendkim && ln -s postseal /usr/local/bin/opendkim-genkey")
 	}
 	prelude, err := os.ReadFile("testdata/miltertest/prelude.lua")
 	if err != nil {
@@ -183,21 +176,16 @@ func (h howTo) follow(t *testing.T, program, start string) []string {
 		files[path] = text
 	}
 	for path, text := range files {
-		if err := os.MkdirAll(m.path(filepath.Dir(path)), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(m.path(path), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		m.Write(path, text, 0o644)
 	}
 	const path = "export PATH=/usr/local/bin:$PATH; "
 	for _, line := range h.shell {
-		m.shell(path + line)
+		m.Shell(path + line)
 	}
-	m.shell(path + start)
-	out := m.shell(fmt.Sprintf("miltertest -D SOCKET=%s -s /run/script.lua", h.socket))
+	m.Shell(path + start)
+	out := m.Shell(fmt.Sprintf("miltertest -D SOCKET=%s -s /run/script.lua", h.socket))
 	// Unwritten, and yet a part of what "sign" means: who serves, as whom.
-	user := m.shell(`for p in /proc/[0-9]*; do case "$(readlink $p/exe)" in */opendkim|*/postseal) stat -c %U $p;; esac; done | sort -u | grep -v root`)
+	user := m.Shell(`for p in /proc/[0-9]*; do case "$(readlink $p/exe)" in */opendkim|*/postseal) stat -c %U $p;; esac; done | sort -u | grep -v root`)
 	return append(comparable(out), "user "+user)
 }
 
