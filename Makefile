@@ -4,7 +4,7 @@ SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help test build fmt check unit fuzz bench soak vuln peers go clean
+.PHONY: help test test-deploy build fmt check unit fuzz bench soak vuln peers go clean
 
 GO          ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -29,7 +29,7 @@ LIBCRYPTO := [ "$$($(GO) env CGO_ENABLED)" = 1 ] && echo '\#include <openssl/cor
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
-	sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+	sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
 
 test: go peers check ## install the peers, check the code, run all tests, fuzz a little
 	@log=$$(mktemp)
@@ -38,6 +38,12 @@ test: go peers check ## install the peers, check the code, run all tests, fuzz a
 	$(MAKE) --no-print-directory fuzz
 	echo "== the tests once more"
 	grep -E '^(ok|FAIL|---|panic)' "$$log"
+
+test-deploy: go ## install more peers, test units, packages, image, pages (some minutes, root)
+	@testdata/peers.sh deploy
+	umask 022 # the tests hand files to other users
+	echo "== go test -tags deploy"
+	$(GO) test -tags deploy -count 1 -timeout $(TEST_TIMEOUT) ./deploy/... ./milter/monitor
 
 build: go ## build bin/postseal and bin/milterload
 	@mkdir -p bin
@@ -61,10 +67,11 @@ check: go ## gofmt, go vet and staticcheck, each without a complaint
 	  echo "not formatted (run make fmt):" $$files >&2
 	  exit 1
 	fi
-	$(GO) vet $(PACKAGES)
+	# The tag adds tests, which "make test-deploy" runs, and leaves nothing out.
+	$(GO) vet -tags deploy $(PACKAGES)
 	# ST1005 wants errors in lower case and without a full stop; ours quote RFCs
 	# and tell people what to do.
-	$(GO) run $(STATICCHECK) -checks inherit,-ST1005 $(PACKAGES)
+	$(GO) run $(STATICCHECK) -tags deploy -checks inherit,-ST1005 $(PACKAGES)
 	if $(LIBCRYPTO); then
 	  $(GO) vet -tags openssl ./keys/...
 	  $(GO) run $(STATICCHECK) -tags openssl -checks inherit,-ST1005 ./keys/...

@@ -5,6 +5,8 @@
 # nothing that is there already, starts no service, and leaves a Postfix that this
 # machine has as it is.
 #
+# With the word "deploy" it also installs what "make test-deploy" needs.
+#
 # POSTSEAL_REQUIRE_PEERS=1 makes a missing program a failure (continuous
 # integration); otherwise the tests that need it are skipped.
 set -euo pipefail
@@ -25,6 +27,24 @@ packages=(
   systemd procps              # run Debian's own opendkim.service, which reloads by /bin/kill
 )
 services=(postfix opendkim opendmarc unbound)
+case "${1:-}" in
+"") ;;
+deploy)
+  packages+=(
+    dpkg-dev rpm lintian      # read and judge packages
+    buildah                   # builds the container image
+    chromium                  # looks at the status page
+    prometheus                # promtool judges metrics and alerts
+    mandoc man-db             # judge and show man pages
+    bash-completion zsh fish  # complete command lines
+    jq                        # reads the log as the README does
+    haproxy                   # stands between a Postfix and several daemons
+  )
+  services+=(prometheus haproxy) ;;
+*)
+  echo "usage: testdata/peers.sh [deploy]" >&2
+  exit 64 ;;
+esac
 
 required=${POSTSEAL_REQUIRE_PEERS:-}
 

@@ -76,6 +76,7 @@ func TestHouse(t *testing.T) {
 		"config/opendkim": {"config", "config/dataset"},
 		"milter/hosts":    {"config/dataset"},
 		"milter/sandbox":  {},
+		"milter/monitor":  {},
 		"milter/proof":    {"milter/dkim"},
 		"keys":            {"config/dataset", "keys/libcrypto", "milter/dkim"},
 		"keys/libcrypto":  {},
