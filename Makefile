@@ -29,7 +29,7 @@ LIBCRYPTO := [ "$$($(GO) env CGO_ENABLED)" = 1 ] && echo '\#include <openssl/cor
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
-	sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+	sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 15
 
 test: go peers check ## install the peers, check the code, run all tests, fuzz a little
 	@log=$$(mktemp)
