@@ -130,7 +130,7 @@ configuration has problems.`,
 	})
 	root.AddCommand(
 		newServe(), newCheckConfig(), newDemo(), newGenkey(), newTestkey(), newSign(), newVerify(),
-		newExplain(), newImport(), newReload(), newStatus(), newVersion(),
+		newExplain(), newImport(), newReload(), newStatus(), newVersion(), newMan(),
 	)
 	return root
 }

@@ -1,0 +1,9 @@
+// Package deploy is what an installation needs beside the program.
+package deploy
+
+import _ "embed"
+
+// Example is postseal.toml with every setting, its default and what it is for.
+//
+//go:embed postseal.toml
+var Example string
