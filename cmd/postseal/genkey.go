@@ -33,11 +33,14 @@ type generated struct {
 	// KeyTable and SigningTable are the rows that use the key.
 	KeyTable     string `json:"key_table"`
 	SigningTable string `json:"signing_table"`
+	// Added names the tables that have these rows now.
+	Added []string `json:"added,omitempty"`
 }
 
 func newGenkey() *cobra.Command {
 	var g generated
-	var asJSON bool
+	var asJSON, add bool
+	var config, user string
 	cmd := &cobra.Command{
 		Use:   "genkey -d DOMAIN -s SELECTOR",
 		Short: "Make a private key, and the DNS record to publish",
@@ -49,9 +52,15 @@ The key goes into the file SELECTOR.private in the current folder, or where -o s
 with mode 0600. A file that is there is never overwritten. The key itself is not
 printed.
 
+With --add, the key goes into keys/DOMAIN/SELECTOR.private beside the configuration,
+belongs to the user that the daemon runs as, and the two rows are added at the end of
+the tables that the configuration names. A running daemon signs with it at once: until
+DNS shows the record, others see a signature that does not verify.
+
 With --json: file, type, bits (RSA), domain, selector, name, value, zone, key_table,
-signing_table.`,
-		Example: `  postseal genkey -d example.com -s mail2026
+signing_table, and added with --add: the tables' files.`,
+		Example: `  postseal genkey -d example.com -s mail2026 --add
+  postseal genkey -d example.com -s mail2026
   postseal genkey -d example.com -s mail2026ed --type ed25519 -o /etc/postseal/keys/`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -61,7 +70,16 @@ signing_table.`,
 			if g.Type == "ed25519" && cmd.Flags().Changed("bits") {
 				return usage(cmd, "--bits is for RSA: every Ed25519 key has the same size")
 			}
-			if err := g.make(cmd); err != nil {
+			var to *tableFiles
+			if add {
+				var err error
+				if to, err = openTables(cmd, config, user); err != nil {
+					return err
+				}
+			} else if cmd.Flags().Changed("config") || user != "" {
+				return usage(cmd, "-c and --user are for --add")
+			}
+			if err := g.make(cmd, to); err != nil {
 				return err
 			}
 			if g.Type == "rsa" && g.Bits < recommendedBits {
@@ -80,12 +98,16 @@ signing_table.`,
 	f.StringVar(&g.Type, "type", "rsa", "`kind` of key: rsa, which everybody verifies, or ed25519, for use beside an RSA key")
 	f.IntVar(&g.Bits, "bits", keys.DefaultRSABits, "`size` of an RSA key in bits, 1024 to 8192")
 	f.StringVarP(&g.File, "out", "o", "", "the `file` for the private key, or its folder (default: SELECTOR.private)")
+	f.BoolVar(&add, "add", false, "add the rows to the tables of the configuration, and give the key to the daemon's user")
+	addConfig(cmd, &config)
+	f.StringVar(&user, "user", "", "with --add, the `user` whose key it is (default: the daemon's)")
 	addJSON(cmd, &asJSON)
 	return cmd
 }
 
-// make makes the key, writes it and fills in the rest of g.
-func (g *generated) make(cmd *cobra.Command) error {
+// make makes the key, writes it and fills in the rest of g. The rows go into
+// tables, if not nil.
+func (g *generated) make(cmd *cobra.Command, to *tableFiles) error {
 	name, err := published.RecordName(g.Selector, g.Domain)
 	if err != nil {
 		return usage(cmd, "%w", err)
@@ -98,6 +120,11 @@ func (g *generated) make(cmd *cobra.Command) error {
 	}
 	if g.Type != "rsa" {
 		g.Bits = 0
+	}
+	if to != nil {
+		if err := to.prepare(g); err != nil {
+			return exitError{exitFailed, err}
+		}
 	}
 	if g.File, err = keyPath(g.File, g.Selector); err != nil {
 		return err
@@ -115,6 +142,12 @@ func (g *generated) make(cmd *cobra.Command) error {
 	g.Zone = keys.ZoneRecord(g.Selector, g.Domain, g.Value)
 	g.KeyTable = fmt.Sprintf("%s %s:%s:%s", g.Name, g.Domain, g.Selector, g.File)
 	g.SigningTable = fmt.Sprintf("*@%s %s", g.Domain, g.Name)
+	if to == nil {
+		return nil
+	}
+	if err := to.add(cmd, g); err != nil {
+		return exitError{exitFailed, fmt.Errorf("the key is in %s, and not in use: %w", g.File, err)}
+	}
 	return nil
 }
 
@@ -131,13 +164,16 @@ func keyPath(out, selector string) (string, error) {
 }
 
 func (g *generated) print(cmd *cobra.Command) {
+	out := cmd.OutOrStdout()
 	kind := "Ed25519"
 	if g.Type == "rsa" {
 		kind = fmt.Sprintf("RSA, %d bits", g.Bits)
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), `The private key (%s) is in %s.
-Only its owner can read it: give it to the user that the daemon runs as.
-
+	fmt.Fprintf(out, "The private key (%s) is in %s.\n", kind, g.File)
+	if len(g.Added) == 0 {
+		fmt.Fprintln(out, "Only its owner can read it: give it to the user that the daemon runs as.")
+	}
+	fmt.Fprintf(out, `
 1. Publish the key in DNS. In a zone file this is the record:
 
 %s
@@ -148,16 +184,22 @@ Only its owner can read it: give it to the user that the daemon runs as.
    value, on one line:
 %s
 
-2. Add a row to each table of the configuration.
+`, g.Zone, g.Selector+"._domainkey", g.Name, g.Value)
+	if len(g.Added) > 0 {
+		fmt.Fprintf(out, "2. These rows are in %s now:\n\n%s\n%s\n", strings.Join(g.Added, " and "), g.KeyTable, g.SigningTable)
+	} else {
+		fmt.Fprintf(out, `2. Add a row to each table of the configuration.
 
    key_table:
 %s
 
    signing_table (a refile: table):
 %s
-
+`, g.KeyTable, g.SigningTable)
+	}
+	fmt.Fprintf(out, `
 3. Look whether the world sees the record:
 
    postseal testkey -d %s -s %s -k %s
-`, kind, g.File, g.Zone, g.Selector+"._domainkey", g.Name, g.Value, g.KeyTable, g.SigningTable, g.Domain, g.Selector, g.File)
+`, g.Domain, g.Selector, g.File)
 }
