@@ -4,7 +4,7 @@ SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help test test-deploy build fmt check unit fuzz bench soak vuln peers go clean
+.PHONY: help test test-deploy build packages fmt check unit fuzz bench soak vuln peers go clean
 
 GO          ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -56,6 +56,10 @@ build: go ## build bin/postseal and bin/milterload
 	if [[ " $${tags//,/ } " == *" openssl "* ]]; then cgo=1 tags+=",netgo,osusergo"; fi
 	CGO_ENABLED=$$cgo $(GO) build -trimpath -buildvcs=$$vcs -tags "$$tags" -o bin/ ./cmd/postseal ./cmd/milterload
 	bin/postseal version
+
+packages: go ## build a .deb and a .rpm in bin/packages (VERSION=1.2.3, ARCH=arm64)
+	@GO="$(GO)" VERSION="$(VERSION)" deploy/packages/build bin/packages $(ARCH)
+	ls -l bin/packages
 
 fmt: go ## format the code
 	@$(GO) fmt $(PACKAGES)
