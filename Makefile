@@ -4,14 +4,14 @@ SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help test test-deploy build packages fmt check unit fuzz bench soak vuln peers go clean
+.PHONY: help test test-deploy build packages image fmt check unit fuzz bench soak vuln peers go clean
 
 GO          ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.8.0
 
 # Packages under testdata are code too; "./..." leaves them out.
-PACKAGES    := ./... ./testdata/peers ./testdata/secrets ./testdata/scripts ./testdata/machine ./testdata/bench
+PACKAGES    := ./... ./testdata/peers ./testdata/secrets ./testdata/scripts ./testdata/machine ./testdata/container ./testdata/bench
 
 TEST_TIMEOUT ?= 20m
 # For how long each fuzz target runs, and with how many workers.
@@ -19,6 +19,10 @@ FUZZTIME     ?= 3s
 FUZZWORKERS  ?= 2
 # "make build TAGS=openssl" needs a C compiler and libssl-dev.
 TAGS         ?=
+# What "make image" builds; with docker, podman or buildah, and if this is empty
+# with the first that is here.
+IMAGE        ?= postseal:latest
+BUILDER      ?=
 # What "make bench" gives its program ("-h" lists it), and how many messages
 # "make soak" sends.
 BENCHFLAGS   ?=
@@ -60,6 +64,39 @@ build: go ## build bin/postseal and bin/milterload
 packages: go ## build a .deb and a .rpm in bin/packages (VERSION=1.2.3, ARCH=arm64)
 	@GO="$(GO)" VERSION="$(VERSION)" deploy/packages/build bin/packages $(ARCH)
 	ls -l bin/packages
+
+image: go ## build the container image IMAGE (postseal:latest, ARCH=arm64) with docker, podman or buildah
+	@builder="$(BUILDER)"
+	if [ -z "$$builder" ]; then
+	  for b in docker podman buildah; do
+	    # A docker client alone builds nothing.
+	    if command -v $$b >/dev/null && { [ $$b != docker ] || docker info >/dev/null 2>&1; }; then
+	      builder=$$b
+	      break
+	    fi
+	  done
+	fi
+	# Podman and buildah leave the health check out of their own format.
+	case "$$builder" in
+	docker) format= ;;
+	podman|buildah) format="--format docker" ;;
+	*)
+	  echo "no docker (with its daemon), podman or buildah is here to build an image; on Debian: apt-get install buildah" >&2
+	  exit 1 ;;
+	esac
+	vcs=auto
+	git rev-parse HEAD >/dev/null 2>&1 || vcs=false
+	arch="$(ARCH)"
+	arch=$${arch:-$$($(GO) env GOARCH)}
+	context=$$(mktemp -d)
+	trap 'rm -rf "$$context"' EXIT
+	CGO_ENABLED=0 GOOS=linux GOARCH=$$arch $(GO) build -trimpath -buildvcs=$$vcs -ldflags '-s -w' -o "$$context/postseal" ./cmd/postseal
+	mkdir -p "$$context/run/postseal"
+	chmod 755 "$$context/postseal" "$$context/run" # whatever the umask is
+	chmod 750 "$$context/run/postseal"
+	version=$$($(GO) version -m "$$context/postseal" | awk '$$1 == "mod" { print $$3 }')
+	"$$builder" build $$format --platform "linux/$$arch" --build-arg "VERSION=$$version" --tag "$(IMAGE)" \
+	  --file deploy/docker/Dockerfile "$$context"
 
 fmt: go ## format the code
 	@$(GO) fmt $(PACKAGES)
