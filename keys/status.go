@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rsa"
 	"iter"
+	"slices"
 )
 
 // State is what is known of a key.
@@ -107,17 +108,87 @@ func (s *Store) Len() int {
 func (s *Store) Keys() []KeyInfo {
 	infos := make([]KeyInfo, 0, s.Len())
 	for k := range s.keyRows() {
-		last := k.state()
-		info := KeyInfo{
-			Name: masked(k.name), Where: s.where(k), Domain: masked(k.domain), Selector: masked(k.selector), Path: k.path,
-			State: last.state, Algorithm: last.algorithm, Bits: last.bits, Public: last.public,
-		}
-		if last.err != nil {
-			info.Error = last.err.Error()
-		}
-		infos = append(infos, info)
+		infos = append(infos, s.info(k))
 	}
 	return infos
+}
+
+func (s *Store) info(k *keyRow) KeyInfo {
+	last := k.state()
+	info := KeyInfo{
+		Name: masked(k.name), Where: s.where(k), Domain: masked(k.domain), Selector: masked(k.selector), Path: k.path,
+		State: last.state, Algorithm: last.algorithm, Bits: last.bits, Public: last.public,
+	}
+	if last.err != nil {
+		info.Error = last.err.Error()
+	}
+	return info
+}
+
+// States counts the rows of KeyTable by state, as last seen. Every state is in it.
+func (s *Store) States() map[State]int {
+	var ready, unread, stale, disabled int
+	for _, state := range s.rowStates() {
+		switch state {
+		case StateReady:
+			ready++
+		case StateUnread:
+			unread++
+		case StateStale:
+			stale++
+		default:
+			disabled++
+		}
+	}
+	return map[State]int{StateReady: ready, StateUnread: unread, StateStale: stale, StateDisabled: disabled}
+}
+
+// First lists at most so many rows of KeyTable, as last seen: those that cannot
+// sign, then those with a bad file, then the others, each in the order of the table.
+// Only these are taken apart.
+func (s *Store) First(most int) []KeyInfo {
+	var disabled, stale, others []int
+	for i, state := range s.rowStates() {
+		list := &others
+		switch state {
+		case StateDisabled:
+			list = &disabled
+		case StateStale:
+			list = &stale
+		}
+		if len(*list) < most {
+			*list = append(*list, i)
+		}
+	}
+	first := slices.Concat(disabled, stale, others)
+	infos := make([]KeyInfo, 0, most)
+	for _, i := range first[:min(len(first), most)] {
+		if s.domainKey != nil {
+			infos = append(infos, s.info(s.domainKey))
+		} else {
+			infos = append(infos, s.info(s.keyRow(i)))
+		}
+	}
+	return infos
+}
+
+// rowStates are the states of the rows of KeyTable, by row.
+func (s *Store) rowStates() iter.Seq2[int, State] {
+	return func(yield func(int, State) bool) {
+		if s.domainKey != nil {
+			yield(0, s.domainKey.state().state)
+			return
+		}
+		for i := range s.states {
+			state := StateUnread
+			if last := s.states[i].Load(); last != nil {
+				state = last.state
+			}
+			if !yield(i, state) {
+				return
+			}
+		}
+	}
 }
 
 // Files are the paths of key files as KeyTable has them, in its order; "%" stands

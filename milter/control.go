@@ -38,6 +38,8 @@ type Status struct {
 	// Disabled lists keys and rows that cannot sign, with the reason.
 	Disabled   []string `json:"disabled,omitempty"`
 	LastReload Reloaded `json:"last_reload,omitzero"`
+	// Reloads counts those since the start.
+	Reloads Reloads `json:"reloads"`
 }
 
 // Status tells how the daemon is doing.
@@ -52,7 +54,7 @@ func (d *Daemon) Status() Status {
 		st.Disabled = append(st.Disabled, err.Error())
 	}
 	d.mu.Lock()
-	st.LastReload = d.lastReload
+	st.LastReload, st.Reloads = d.lastReload, d.reloads
 	d.mu.Unlock()
 	return st
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/postseal/postseal/keys"
 	"github.com/postseal/postseal/milter/dkim"
 	"github.com/postseal/postseal/milter/proof"
+	"github.com/postseal/postseal/milter/resolver"
 	"github.com/postseal/postseal/milter/sandbox"
 )
 
@@ -69,6 +70,7 @@ type Daemon struct {
 	names   []string // of sockets, as configured
 	control net.Listener
 	started time.Time
+	dns     resolver.Stats
 
 	reloading sync.Mutex // one reload at a time
 	files     *watch.Watcher
@@ -84,6 +86,13 @@ type Daemon struct {
 
 	mu         sync.Mutex
 	lastReload Reloaded
+	reloads    Reloads
+}
+
+// Reloads counts reloads since the start.
+type Reloads struct {
+	Success uint64 `json:"success"`
+	Failure uint64 `json:"failure"`
 }
 
 // Reloaded is how a reload ended.
@@ -158,7 +167,7 @@ func (d *Daemon) environment(cfg *config.Config, previous *Snapshot, unchanged f
 		unchanged = nil // other files stand there under the same names
 	}
 	return Environment{
-		Keys: d.keys, Resolver: d.o.Resolver, Log: d.o.Log, Previous: previous, Signer: d.o.Signer, Unchanged: unchanged,
+		Keys: d.keys, Resolver: d.o.Resolver, DNS: &d.dns, Log: d.o.Log, Previous: previous, Signer: d.o.Signer, Unchanged: unchanged,
 		Outside: d.outside,
 	}
 }
@@ -282,6 +291,11 @@ func (d *Daemon) reload(changed ...string) (Reloaded, error) {
 	defer func() {
 		d.mu.Lock()
 		d.lastReload = r
+		if len(r.Problems) == 0 {
+			d.reloads.Success++
+		} else {
+			d.reloads.Failure++
+		}
 		d.mu.Unlock()
 	}()
 	old := d.server.Snapshot()

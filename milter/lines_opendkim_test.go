@@ -65,7 +65,7 @@ func TestLinesAsOpenDKIM(t *testing.T) {
 				if _, _, err := theirs.Ask(m.Mail); err != nil {
 					t.Fatalf("%s: OpenDKIM: %v", m.name, err)
 				}
-				want := comparable(log.Lines())
+				want := asOurs(log.Lines())
 				before[m.name] = want
 				if _, _, err := peers.Ask(ours.path, m.Mail); err != nil {
 					t.Fatalf("%s: %v", m.name, err)
@@ -107,8 +107,8 @@ var anySignature = regexp.MustCompile(`signature=\S{8} `)
 // leftOut are the lines that we say elsewhere.
 var leftOut = regexp.MustCompile(`^WARNING (\S+: key data is not secure: |WARNING: symbol )`)
 
-// comparable are the lines of OpenDKIM as ours stand.
-func comparable(lines []peers.SyslogLine) string {
+// asOurs are the lines of OpenDKIM as ours stand.
+func asOurs(lines []peers.SyslogLine) string {
 	var texts []string
 	for _, l := range lines {
 		if text := printable(l.String()); !leftOut.MatchString(text) {

@@ -8,7 +8,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/postseal/postseal/config"
-	"github.com/postseal/postseal/keys"
 	"github.com/postseal/postseal/milter/authres"
 	"github.com/postseal/postseal/milter/dkim"
 	"github.com/postseal/postseal/milter/mailbox"
@@ -20,7 +19,7 @@ import (
 type outcome struct {
 	began       time.Time // of the work at the end of message
 	signatures  []dkim.Field
-	signedWith  []keys.Request
+	signedWith  []signed
 	verified    []dkim.Result
 	passed      bool             // one of them did
 	broken      bool             // the mail is not what a signature was made of, and none passed or may pass later

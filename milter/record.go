@@ -4,66 +4,18 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/postseal/postseal/config"
 )
 
-// counters count what happened since the start.
-type counters struct {
-	mu sync.Mutex
-	Counts
-}
-
-// Counts are messages and their steps. The keys are closed sets.
-type Counts struct {
-	// Messages counts by verdict.
-	Messages map[Verdict]uint64 `json:"messages"`
-	// Reasons counts the steps of decisions.
-	Reasons map[Code]uint64 `json:"reasons"`
-	// Actions counts by the action taken.
-	Actions map[string]uint64 `json:"actions"`
-	// Results counts verified signatures by result.
-	Results map[string]uint64 `json:"results"`
-}
-
-func newCounts() Counts {
-	return Counts{map[Verdict]uint64{}, map[Code]uint64{}, map[string]uint64{}, map[string]uint64{}}
-}
-
-// count counts a reason that stands without a message.
-func (s *Server) count(c Code) {
-	s.counters.mu.Lock()
-	defer s.counters.mu.Unlock()
-	s.counters.Reasons[c]++
-}
-
-// Counts returns a copy of the counters.
-func (s *Server) Counts() Counts {
-	c := &s.counters
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return Counts{maps.Clone(c.Messages), maps.Clone(c.Reasons), maps.Clone(c.Actions), maps.Clone(c.Results)}
-}
-
 // record counts a message that has ended and writes its line.
 func (s *Server) record(m *message) {
 	d, o := &m.decision, &m.outcome
 	action := o.disposition.action
-	c := &s.counters
-	c.mu.Lock()
-	c.Messages[d.Verdict]++
-	for _, r := range d.Reasons {
-		c.Reasons[r.Code]++
-	}
-	c.Actions[action.String()]++
-	for _, r := range o.verified {
-		c.Results[string(r.Status)]++
-	}
-	c.mu.Unlock()
+	took := time.Since(o.began)
+	s.counters.message(m, took)
 	s.lines.message(m)
 	if s.lines.instead() {
 		return
@@ -97,9 +49,7 @@ func (s *Server) record(m *message) {
 	if action != config.Accept {
 		attrs = append(attrs, slog.String("action", action.String()), slog.String("reply", clipTo(o.disposition.text, maxArg)))
 	}
-	if !o.began.IsZero() {
-		attrs = append(attrs, slog.Duration("duration", time.Since(o.began).Round(time.Microsecond)))
-	}
+	attrs = append(attrs, slog.Duration("duration", took.Round(time.Microsecond)))
 	log.LogAttrs(context.Background(), level, "message", attrs...)
 }
 

@@ -30,7 +30,7 @@ type Server struct {
 	snapshot atomic.Pointer[Snapshot]
 	stopping atomic.Bool
 	changes  atomic.Uint64 // of sessions' stages
-	counters counters
+	counters *counters
 
 	mu        sync.Mutex
 	listeners []net.Listener
@@ -38,6 +38,7 @@ type Server struct {
 	running   sync.WaitGroup // sessions
 	full      time.Time      // when it was last logged that no connection is free
 	serial    uint64
+	connected Connected
 }
 
 // ServerOptions is what a server takes from outside of its snapshot; none of it
@@ -68,7 +69,7 @@ func NewServer(s *Snapshot, o ServerOptions) *Server {
 		},
 		most:     affordable(s.cfg.MaximumConnections, o.Log),
 		sessions: map[*session]struct{}{},
-		counters: counters{Counts: newCounts()},
+		counters: newCounters(),
 	}
 	srv.snapshot.Store(s)
 	return srv
@@ -167,10 +168,13 @@ func (s *Server) admit(c net.Conn, socket string) {
 				"maximum_connections", s.most, "refused", !evicted)
 		}
 		if !evicted {
+			s.connected.Refused++
 			c.Close()
 			return
 		}
+		s.connected.Evicted++
 	}
+	s.connected.Accepted++
 	s.serial++
 	ss := newSession(s, socket, c, s.log.With("conn", s.serial))
 	s.sessions[ss] = struct{}{}
@@ -237,6 +241,13 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Unlock()
 	<-done
 	return ctx.Err()
+}
+
+// Connected counts connections since the start.
+func (s *Server) Connected() Connected {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.connected
 }
 
 // Connections is how many sessions are open.

@@ -16,6 +16,12 @@ type signer struct {
 	request keys.Request
 }
 
+// signed is a signature that was made.
+type signed struct {
+	keys.Request
+	algorithm dkim.Algorithm
+}
+
 // beginSigning gets the keys and starts the hashes. A key that should sign and
 // cannot ends the message here, deferred by default: nothing leaves unsigned in
 // silence. Where on_internal_error lets the message through, the other keys
@@ -74,7 +80,7 @@ func (m *message) signatureError(r keys.Request, err error) reply {
 	m.decision.because(ReasonSignError, r.Domain, r.Selector, err.Error())
 	m.decision.Warn = true
 	m.signers = nil
-	m.outcome.signatures = nil
+	m.outcome.signatures, m.outcome.signedWith = nil, nil
 	return m.dispose(disposition{m.snapshot.cfg.OnSignatureError, "7.0", "DKIM signing error"})
 }
 
@@ -102,7 +108,7 @@ func (m *message) sign() (reply, error) {
 			break
 		}
 		m.outcome.signatures = append(m.outcome.signatures, field)
-		m.outcome.signedWith = append(m.outcome.signedWith, sg.request)
+		m.outcome.signedWith = append(m.outcome.signedWith, signed{sg.request, sg.Algorithm()})
 	}
 	return m.conclude()
 }

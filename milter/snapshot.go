@@ -56,6 +56,8 @@ type Environment struct {
 	Keys *keys.Cache
 	// Resolver answers in place of the configured name servers, if not nil.
 	Resolver dkim.Resolver
+	// DNS, if not nil, counts what name servers are asked.
+	DNS *resolver.Stats
 	// Log is told what is odd and no problem.
 	Log *slog.Logger
 	// Previous is the snapshot in force, or nil: its DNS cache is kept where
@@ -198,7 +200,7 @@ const maxRecords = 64 << 20
 // openResolver takes the injected resolver, the previous one while its settings
 // are the same, or a new one.
 func (s *Snapshot) openResolver(cfg *config.Config, env Environment) error {
-	s.dns = resolver.Options{Nameservers: cfg.Nameservers, Timeout: cfg.DNSTimeout.Std(), TCP: cfg.DNSConnect}
+	s.dns = resolver.Options{Nameservers: cfg.Nameservers, Timeout: cfg.DNSTimeout.Std(), TCP: cfg.DNSConnect, Stats: env.DNS}
 	switch {
 	case env.Resolver != nil:
 		s.resolver = env.Resolver
@@ -378,6 +380,12 @@ func (s *Snapshot) ReadKeys() { s.keys.ReadKeys() }
 
 // Keys lists the configured keys, for status.
 func (s *Snapshot) Keys() []keys.KeyInfo { return s.keys.Keys() }
+
+// KeyStates counts the configured keys by state.
+func (s *Snapshot) KeyStates() map[keys.State]int { return s.keys.States() }
+
+// FirstKeys are at most so many of Keys, those that cannot sign first.
+func (s *Snapshot) FirstKeys(most int) []keys.KeyInfo { return s.keys.First(most) }
 
 // KeyCount is how many keys are configured.
 func (s *Snapshot) KeyCount() int { return s.keys.Len() }

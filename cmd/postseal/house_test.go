@@ -67,9 +67,11 @@ func TestHouse(t *testing.T) {
 		"milter/authres":  {},
 		"milter/mailbox":  {},
 		"milter/rewrite":  {},
-		"milter/resolver": {},
+		"milter/latency":  {},
+		"milter/resolver": {"milter/latency"},
 		"milter/rogue":    {},
 		"config/dataset":  {},
+		"config/setup":    {"config/dataset"},
 		"config/postfix":  {},
 		"config/watch":    {},
 		"config":          {"config/dataset"},
@@ -81,7 +83,8 @@ func TestHouse(t *testing.T) {
 		"keys":            {"config/dataset", "keys/libcrypto", "milter/dkim"},
 		"keys/libcrypto":  {},
 		"deploy":          {},
-		"keys/published":  {"keys", "keys/libcrypto", "config/dataset", "milter/dkim", "milter/resolver"},
+		"deploy/packages": {},
+		"keys/published":  {"keys", "keys/libcrypto", "config/dataset", "milter/dkim", "milter/latency", "milter/resolver"},
 	}
 	opensNothing := []string{"milter/wire", "milter/dkim", "milter/authres", "milter/mailbox", "milter/rewrite"}
 	seen := map[string]bool{}

@@ -139,6 +139,9 @@ func (s *Signer) selectFields() error {
 	return nil
 }
 
+// Algorithm is what it signs with (a=).
+func (s *Signer) Algorithm() Algorithm { return s.algorithm }
+
 // Sign returns the DKIM-Signature field, to be put on top of the message. Call
 // it once the body is closed or done. Its lines have at most 78 octets where no
 // single word is longer, and never more than 998. The error is the key's.

@@ -9,8 +9,10 @@ import "time"
 // The keys of maps are closed sets: nothing that a stranger writes is among them.
 type Status struct {
 	Version string
-	PID     int
-	Started time.Time
+	// GoVersion is what it was built with.
+	GoVersion string
+	PID       int
+	Started   time.Time
 	// Listeners are the sockets for the MTA that are open.
 	Listeners []Listener
 	// Stopping: no more connections are taken.
@@ -20,8 +22,9 @@ type Status struct {
 
 	// Connections are open now, of at most MaximumConnections.
 	Connections, MaximumConnections int
-	// Accepted, Evicted and Refused count connections since the start: all of
-	// them, those closed to make room, and those for which there was none.
+	// Accepted, Evicted and Refused count connections since the start: those that
+	// found room, those of them that were closed to make some, and those that found
+	// none.
 	Accepted, Evicted, Refused uint64
 
 	// Messages counts those that have ended.
@@ -71,11 +74,13 @@ type Listener struct {
 	Address string // as opened
 	// Inherited: whoever started the daemon opened it.
 	Inherited bool
+	// Unreachable is why nobody can connect all the same; empty if they can.
+	Unreachable string
 }
 
 // Outcome is how a message ended. Both words are of closed sets.
 type Outcome struct {
-	// Decision is sign, verify, pass, bad_from or refuse.
+	// Decision is sign, verify, pass, bad_from, malformed or refuse.
 	Decision string
 	// Result is what came of it: of sign "signed" or "unsigned"; of verify the best
 	// result of a signature, "pass" before all, or "none"; of the others "none".

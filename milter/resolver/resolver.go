@@ -55,6 +55,8 @@ type Options struct {
 	TCP bool
 	// Now is the clock of the cache. Nil means time.Now.
 	Now func() time.Time
+	// Stats, if not nil, counts look-ups.
+	Stats *Stats
 }
 
 // Client asks recursive nameservers for TXT records. It is safe for concurrent
@@ -66,6 +68,7 @@ type Client struct {
 	cache   *cache
 	flights singleflight.Group
 	slots   chan struct{}
+	stats   *Stats
 }
 
 // New returns a Client. The error says which nameserver is not an address, or
@@ -91,6 +94,9 @@ func New(o Options) (*Client, error) {
 		size = DefaultCacheSize
 	}
 	c.cache = newCache(max(size, 0), now)
+	if c.stats = o.Stats; c.stats == nil {
+		c.stats = new(Stats)
+	}
 	return c, nil
 }
 
@@ -184,7 +190,9 @@ func (c *Client) LookupTXT(ctx context.Context, name string) (txt []string, auth
 	if err := ctx.Err(); err != nil {
 		return nil, false, fmt.Errorf("TXT %s: not asked: %w", key, err)
 	}
-	if a, ok := c.cache.get(key); ok {
+	a, ok := c.cache.get(key)
+	c.stats.cached(ok)
+	if ok {
 		return slices.Clone(a.txt), a.authentic, a.err
 	}
 	pace := c.timeout
@@ -213,6 +221,15 @@ func (c *Client) fly(key string, pace time.Duration) (a *answer) {
 	if a, ok := c.cache.get(key); ok {
 		return a // another flight landed since the caller looked
 	}
+	began := time.Now()
+	a = c.ask(key, pace)
+	c.stats.asked(a, time.Since(began))
+	c.cache.put(key, a)
+	return a
+}
+
+// ask waits for its turn and asks.
+func (c *Client) ask(key string, pace time.Duration) *answer {
 	ctx, cancel := context.WithTimeout(context.Background(), c.timeout)
 	defer cancel()
 	select {
@@ -221,12 +238,11 @@ func (c *Client) fly(key string, pace time.Duration) (a *answer) {
 	case <-ctx.Done():
 		return &answer{err: fmt.Errorf("TXT %s: not asked: %d other questions are under way; look whether %s answers", key, cap(c.slots), c.serverNames())}
 	}
-	a = c.resolve(ctx, key, pace)
+	a := c.resolve(ctx, key, pace)
 	if a.err != nil {
 		a.err = fmt.Errorf("TXT %s: %w", key, a.err)
 		a.ttl = failureTTL
 	}
-	c.cache.put(key, a)
 	return a
 }
 

@@ -1,0 +1,80 @@
+package milter
+
+import (
+	"maps"
+	"os"
+	"runtime"
+	"slices"
+
+	"github.com/postseal/postseal/config"
+	"github.com/postseal/postseal/keys"
+	"github.com/postseal/postseal/milter/dkim"
+	"github.com/postseal/postseal/milter/latency"
+	"github.com/postseal/postseal/milter/monitor"
+	"github.com/postseal/postseal/milter/resolver"
+)
+
+// monitorStatus tells the monitor how the daemon is doing. It takes few of many keys
+// apart.
+func (d *Daemon) monitorStatus() monitor.Status {
+	s := d.server.Snapshot()
+	connected := d.server.Connected()
+	st := monitor.Status{
+		Version: d.o.Version, GoVersion: runtime.Version(), PID: os.Getpid(), Started: d.started,
+		Stopping: d.server.stopping.Load(), Sandbox: d.confined,
+		Connections: d.server.Connections(), MaximumConnections: d.server.most,
+		Accepted: connected.Accepted, Evicted: connected.Evicted, Refused: connected.Refused,
+		KeyCount: s.KeyCount(), KeyStates: named(s.KeyStates(), word[keys.State]),
+	}
+	for i, l := range d.sockets {
+		st.Listeners = append(st.Listeners, monitor.Listener{Name: d.names[i], Address: l.Addr().String()})
+	}
+	d.server.counters.fill(&st)
+	dns := d.dns.Counts()
+	st.DNS = monitor.DNS{
+		Lookups: named(dns.Lookups, word[resolver.Outcome]), Duration: histogram(dns.Duration),
+		CacheHits: dns.CacheHits, CacheMisses: dns.CacheMisses,
+	}
+	d.mu.Lock()
+	st.Reloads, st.FailedReloads = d.reloads.Success, d.reloads.Failure
+	st.LastReload, st.Problems = d.lastReload.Time, slices.Clone(d.lastReload.Problems)
+	d.mu.Unlock()
+	for _, k := range s.FirstKeys(monitor.MostKeys) {
+		st.Keys = append(st.Keys, monitor.Key{
+			Name: k.Name, Domain: k.Domain, Selector: k.Selector, Algorithm: k.Algorithm, Bits: k.Bits,
+			State: string(k.State), Error: k.Error, Published: monitor.Unknown,
+		})
+	}
+	st.Published = map[monitor.Publication]int{
+		monitor.Unknown: 0, monitor.Published: 0, monitor.Missing: 0, monitor.Different: 0,
+	}
+	return st
+}
+
+// fill copies the counters.
+func (c *counters) fill(st *monitor.Status) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	st.Messages = maps.Clone(c.messages)
+	st.Reasons = named(c.reasons, word[Code])
+	st.Actions = named(c.actions, config.Action.String)
+	st.Signatures = named(c.signatures, word[dkim.Algorithm])
+	st.Verified = named(c.results, word[dkim.Status])
+	st.Duration = histogram(c.duration)
+}
+
+// named is a map under names.
+func named[K comparable, V any](m map[K]V, name func(K) string) map[string]V {
+	names := make(map[string]V, len(m))
+	for k, v := range m {
+		names[name(k)] = v
+	}
+	return names
+}
+
+func histogram(h latency.Histogram) (m monitor.Histogram) {
+	m.Bounds, m.Counts, m.Sum = h.Seconds()
+	return m
+}
+
+func word[S ~string](s S) string { return string(s) }
