@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"context"
 	"log/slog"
 	"net"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 // Server answers over HTTP with what a Status tells.
 type Server struct {
 	status   func() Status
+	page     *Page
 	loopback bool
 	log      *slog.Logger
 	http     *http.Server
@@ -35,7 +37,7 @@ const (
 // NewServer makes a server for l, which it closes in the end. status is called for
 // each request, at times by several at once. The log gets errors.
 func NewServer(l net.Listener, status func() Status, log *slog.Logger) *Server {
-	s := &Server{status: status, log: log, listener: netutil.LimitListener(l, maxConnections)}
+	s := &Server{status: status, page: NewPage(status), log: log, listener: netutil.LimitListener(l, maxConnections)}
 	if addr, ok := l.Addr().(*net.TCPAddr); ok {
 		s.loopback = addr.IP.IsLoopback()
 	}
@@ -43,6 +45,7 @@ func NewServer(l net.Listener, status func() Status, log *slog.Logger) *Server {
 	mux.Handle("GET /metrics", s.metrics())
 	mux.HandleFunc("GET /healthz", s.alive)
 	mux.HandleFunc("GET /readyz", s.ready)
+	mux.Handle("GET /{$}", s.page)
 	s.http = &http.Server{
 		Handler:     s.guard(mux),
 		ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
@@ -55,6 +58,9 @@ func NewServer(l net.Listener, status func() Status, log *slog.Logger) *Server {
 // Serve answers until Close. Trouble ends it and is logged: nobody is to wait for
 // the mail because of it.
 func (s *Server) Serve() {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	go s.page.Run(ctx)
 	if err := s.http.Serve(s.listener); err != http.ErrServerClosed {
 		s.log.Error("the monitor has failed; mail is served all the same", "err", err)
 	}
