@@ -16,12 +16,18 @@ import (
 // decoder sets the fields of a Config from a TOML document. Unlike the
 // library's, it goes on after a mistake, so that all are told at once.
 type decoder struct {
-	lines lines
-	bad   map[string]bool
+	origin
 	found []finding
 }
 
+// fail notes what is wrong with the value of a key.
 func (d *decoder) fail(key, format string, args ...any) {
+	d.found = append(d.found, d.finding(key, fmt.Sprintf(format, args...)))
+	d.bad[key] = true
+}
+
+// failAt notes what is wrong in the place of a key.
+func (d *decoder) failAt(key, format string, args ...any) {
 	d.found = append(d.found, finding{line: d.lines.at(key), text: fmt.Sprintf(format, args...)})
 	d.bad[key] = true
 }
@@ -35,10 +41,10 @@ func (d *decoder) document(c *Config, document map[string]any) {
 		case key == "listener":
 			c.Listener = d.listeners(value)
 		case !ok:
-			d.fail(key, "%s", unknownKey(key, fields.keys))
+			d.failAt(key, "%s", unknownKey(key, fields.keys))
 		default:
 			if err := set(field, value); err != nil {
-				d.fail(key, "%s: %v", key, err)
+				d.fail(key, "%v", err)
 			}
 		}
 	}
@@ -61,13 +67,13 @@ func (d *decoder) listeners(value any) []Listener {
 		for _, v := range value {
 			table, ok := v.(map[string]any)
 			if !ok {
-				d.fail("listener", "listener: an element is %s; want a table with socket and mode", kindOf(v))
+				d.failAt("listener", "listener: an element is %s; want a table with socket and mode", kindOf(v))
 				return nil
 			}
 			tables = append(tables, table)
 		}
 	default:
-		d.fail("listener", "listener: want a table that begins with [[listener]], found %s", kindOf(value))
+		d.failAt("listener", "listener: want a table that begins with [[listener]], found %s", kindOf(value))
 		return nil
 	}
 	list := make([]Listener, len(tables))
@@ -85,17 +91,17 @@ func (d *decoder) listener(l *Listener, prefix string, table map[string]any) {
 		_, belongsAbove := top.byKey[key]
 		switch {
 		case !ok && belongsAbove:
-			d.fail(prefix+key, "%s is no key of a [[listener]]; move it above the first [[listener]]", key)
+			d.failAt(prefix+key, "%s is no key of a [[listener]]; move it above the first [[listener]]", key)
 		case !ok:
-			d.fail(prefix+key, "listener: %s", unknownKey(key, fields.keys))
+			d.failAt(prefix+key, "listener: %s", unknownKey(key, fields.keys))
 		default:
 			if err := set(field, table[key]); err != nil {
-				d.fail(prefix+key, "listener: %s: %v", key, err)
+				d.failAt(prefix+key, "listener: %s: %v", key, err)
 			}
 		}
 	}
 	if _, ok := table["socket"]; !ok {
-		d.fail(prefix+"socket", "listener: it has no socket; add one, such as socket = \"inet:8892@localhost\"")
+		d.failAt(prefix+"socket", "listener: it has no socket; add one, such as socket = \"inet:8892@localhost\"")
 	}
 }
 

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"reflect"
 	"slices"
 
@@ -13,6 +14,9 @@ func (c *Config) SetSources(paths ...string) { c.sources = slices.Clone(paths) }
 
 // Sources are the files that SetSources was given.
 func (c *Config) Sources() []string { return slices.Clone(c.sources) }
+
+// Variables are the variables of the environment that settings come from, by name.
+func (c *Config) Variables() []string { return slices.Sorted(maps.Values(c.origin.variables)) }
 
 // Files lists every file that the configuration is made of or names, each once
 // and by its absolute path, whether it is there or not: its own file and those

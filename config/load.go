@@ -23,27 +23,16 @@ const (
 //
 // BaseDirectory is made absolute, starting at the folder of the file, and
 // RuntimeDirectory is filled in as its comment says.
-func Load(path string) (*Config, error) {
-	data, err := readFile(path)
-	if err != nil {
-		return nil, err
-	}
-	c, err := Parse(data, path)
-	if err != nil {
-		return nil, err
-	}
-	folder, err := filepath.Abs(filepath.Dir(path))
-	if err != nil {
-		return nil, fmt.Errorf("configuration: %w", err)
-	}
-	c.SetSources(filepath.Join(folder, filepath.Base(path)))
+func Load(path string) (*Config, error) { return Environment{}.Load(path) }
+
+// finish makes the paths absolute that a folder is needed for.
+func (c *Config) finish(folder string) {
 	if !filepath.IsAbs(c.BaseDirectory) {
 		c.BaseDirectory = filepath.Join(folder, c.BaseDirectory)
 	}
 	if c.RuntimeDirectory == "" {
 		c.RuntimeDirectory = RuntimeDirectory()
 	}
-	return c, nil
 }
 
 // RuntimeDirectory is the runtime directory where the configuration names none:
@@ -60,6 +49,11 @@ func RuntimeDirectory() string {
 // while the file has other problems: the daemon that was started with it still
 // runs. The error says why the file cannot be read.
 func FindRuntimeDirectory(path string) (string, error) {
+	return Environment{}.FindRuntimeDirectory(path)
+}
+
+// FindRuntimeDirectory is [FindRuntimeDirectory] with the variables over the file.
+func (e Environment) FindRuntimeDirectory(path string) (string, error) {
 	data, err := readFile(path)
 	if err != nil {
 		return "", err
@@ -68,10 +62,10 @@ func FindRuntimeDirectory(path string) (string, error) {
 	if _, err := toml.Decode(string(data), &document); err != nil {
 		return "", origin{file: path}.problems([]finding{syntaxError(err)})
 	}
-	if dir, ok := document["runtime_directory"].(string); ok && dir != "" {
+	if dir, ok := document["runtime_directory"].(string); ok && dir != "" && e.values[variableOf("runtime_directory")] == "" {
 		return dir, nil
 	}
-	return RuntimeDirectory(), nil
+	return e.RuntimeDirectory(), nil
 }
 
 func readFile(path string) ([]byte, error) {
@@ -92,16 +86,24 @@ func readFile(path string) ([]byte, error) {
 
 // Parse reads the TOML form on top of the defaults and validates the result;
 // name stands for the file in Problems. It opens nothing.
-func Parse(data []byte, name string) (*Config, error) {
+func Parse(data []byte, name string) (*Config, error) { return Environment{}.parse(data, name) }
+
+// parse is Parse with the variables over the document.
+func (e Environment) parse(data []byte, name string) (*Config, error) {
 	c := Default()
 	c.origin.file = name
 	var document map[string]any
 	if _, err := toml.Decode(string(data), &document); err != nil {
 		return nil, c.origin.problems([]finding{syntaxError(err)})
 	}
-	d := decoder{lines: findLines(string(data)), bad: make(map[string]bool)}
+	if document == nil {
+		document = make(map[string]any)
+	}
+	c.origin.lines, c.origin.bad = findLines(string(data)), make(map[string]bool)
+	d := decoder{origin: c.origin}
+	d.over(e, c, document)
 	d.document(c, document)
-	c.origin.lines, c.origin.bad = d.lines, d.bad
+	c.origin = d.origin
 	found := append(d.found, c.check()...)
 	if err := c.origin.problems(found).Err(); err != nil {
 		return nil, err

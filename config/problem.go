@@ -72,6 +72,8 @@ type origin struct {
 	file  string
 	lines lines
 	bad   map[string]bool // keys whose value could not be used: they keep their default
+	// variables of the environment that settings come from, by key.
+	variables map[string]string
 	// Of another form: its names and places by their squeezed names. For TOML nil.
 	names, places map[string]string
 }
@@ -102,8 +104,17 @@ func (o origin) own(text string) string {
 // finding is a problem before its place is written out.
 type finding struct {
 	line  int    // 0: not known
-	place string // FILE:LINE, where the form has more files than one
+	place string // FILE:LINE, where the form has more files than one; or a variable
 	text  string
+}
+
+// finding is what is wrong with the value of a key. One from a variable is told
+// with its name; else the key stands before the text.
+func (o origin) finding(key, text string) finding {
+	if variable, ok := o.variables[key]; ok {
+		return finding{place: variable, text: text}
+	}
+	return finding{line: o.lines.at(key), place: o.places[squeeze(key)], text: o.name(key) + ": " + text}
 }
 
 // problems sorts what was found by line; what has no line comes last.

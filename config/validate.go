@@ -51,11 +51,12 @@ func (k *checker) add(key, text string, others ...string) {
 	if o.bad[key] || slices.ContainsFunc(others, func(other string) bool { return o.bad[other] }) {
 		return
 	}
-	name := o.name(key)
+	text = o.own(text)
 	if strings.HasPrefix(key, "listener.") {
-		name = "listener"
+		k.found = append(k.found, finding{line: o.lines.at(key), text: "listener: " + text})
+		return
 	}
-	k.found = append(k.found, finding{line: o.lines.at(key), place: o.places[squeeze(key)], text: name + ": " + o.own(text)})
+	k.found = append(k.found, o.finding(key, text))
 }
 
 // given reports whether a data set was named, be it one that turns out empty.
@@ -83,6 +84,16 @@ func (k *checker) sockets() {
 	}
 	for i, l := range k.c.Listener {
 		check("listener."+strconv.Itoa(i)+".socket", l.Socket)
+	}
+	if k.c.MonitorSocket == "" {
+		return
+	}
+	switch network, address, err := ParseSocket(k.c.MonitorAt()); {
+	case err != nil:
+		_, text, _ := strings.Cut(err.Error(), " ")
+		k.add("monitor_socket", text)
+	case seen[network+" "+address]:
+		k.add("monitor_socket", fmt.Sprintf("%q is a socket for mail; choose another", k.c.MonitorSocket))
 	}
 }
 
@@ -166,6 +177,9 @@ func (k *checker) warn() {
 		if _, address, err := ParseSocket(socket); err == nil && strings.HasPrefix(address, ":") {
 			k.add("socket", fmt.Sprintf("%q listens on all interfaces, and whoever connects can have mail signed; add @localhost unless a firewall stands before it", socket))
 		}
+	}
+	if network, address, err := ParseSocket(c.MonitorAt()); err == nil && !isLoopback(network, address) {
+		k.add("monitor_socket", fmt.Sprintf("%q: everybody who reaches it sees the configured domains and the last troubles with mail; name a loopback address or a unix socket unless a firewall stands before it", c.MonitorSocket))
 	}
 }
 

@@ -72,7 +72,7 @@ func decodeText(t *testing.T, text []byte) *Config {
 		return c
 	}
 	c = Default()
-	d := decoder{lines: findLines(string(text)), bad: make(map[string]bool)}
+	d := decoder{origin: origin{lines: findLines(string(text)), bad: make(map[string]bool)}}
 	var document map[string]any
 	if _, err := toml.Decode(string(text), &document); err != nil {
 		t.Fatalf("%v\n%s", err, text)

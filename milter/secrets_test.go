@@ -60,13 +60,13 @@ func TestKeyFilesInTheWrongPlace(t *testing.T) {
 					t.Errorf("%s, %s, as %s: %s", kind, form, place, found)
 				}
 			}
-			_, err := opendkim.LoadConfig(path)
+			_, err := opendkim.LoadConfig(path, config.Environment{})
 			ask("the configuration", fmt.Sprint(err))
 			_, err = config.Load(path)
 			ask("postseal.toml", fmt.Sprint(err))
 			_, err = opendkim.Load(path, opendkim.Options{})
 			ask("opendkim.conf", fmt.Sprint(err))
-			_, err = opendkim.FindRuntimeDirectory(path)
+			_, err = opendkim.FindRuntimeDirectory(path, config.Environment{})
 			ask("the configuration of a command", fmt.Sprint(err))
 			for _, place := range settingsWithFiles() {
 				var said strings.Builder

@@ -18,8 +18,10 @@ type checked struct {
 	Problems []string `json:"problems"`
 	Warnings []string `json:"warnings"`
 	// Hint says as whom the problems were met, where that may be their cause.
-	Hint string         `json:"hint,omitempty"`
-	Keys []keys.KeyInfo `json:"keys"`
+	Hint string `json:"hint,omitempty"`
+	// Environment are the variables that settings come from.
+	Environment []string       `json:"environment,omitempty"`
+	Keys        []keys.KeyInfo `json:"keys"`
 }
 
 func newCheckConfig() *cobra.Command {
@@ -44,8 +46,11 @@ then speak of OpenDKIM's parameters.
 The exit status is 0 if all is in order and 78 if the daemon would not start or a
 key could not sign; warnings do not count.
 
-With --json: {ok, user, problems: [text], warnings: [text], hint, keys: [{name,
-where, domain, selector, file, state, algorithm, bits, error}]}.`,
+Settings of the environment are named: POSTSEAL_KEY_FILE sets key_file, and so on,
+over what a postseal.toml says (see postseal serve --help).
+
+With --json: {ok, user, problems: [text], warnings: [text], hint, environment:
+[name], keys: [{name, where, domain, selector, file, state, algorithm, bits, error}]}.`,
 		Example: `  postseal check-config
   postseal check-config -c /etc/opendkim.conf
   postseal check-config -c ./postseal.toml --json`,
@@ -84,6 +89,9 @@ func (l *loaded) report(err error) checked {
 	r := checked{User: l.user, Problems: []string{}, Warnings: l.warnings, Keys: []keys.KeyInfo{}}
 	if r.Warnings == nil {
 		r.Warnings = []string{}
+	}
+	if l.cfg != nil {
+		r.Environment = l.cfg.Variables()
 	}
 	if err != nil {
 		r.Problems = strings.Split(err.Error(), "\n")
@@ -128,7 +136,13 @@ func (l *loaded) praise(cmd *cobra.Command, path string) {
 	if l.user != "" {
 		as = ", read as the user " + l.user
 	}
+	if len(l.cfg.Sources()) == 0 {
+		path = "the configuration in the environment"
+	}
 	fmt.Fprintf(out, "%s is in order: mode %s, keys: %d%s\n", path, l.cfg.Mode, len(l.snapshot.Keys()), as)
+	if variables := l.cfg.Variables(); len(variables) > 0 {
+		fmt.Fprintf(out, "from the environment: %s\n", strings.Join(variables, ", "))
+	}
 	const most = 50
 	for i, k := range l.snapshot.Keys() {
 		if i == most {

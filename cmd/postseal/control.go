@@ -29,13 +29,13 @@ func control(cmd *cobra.Command, path, dir string) (milter.Control, error) {
 	if dir != "" {
 		return milter.Control{Dir: dir}, nil
 	}
-	dir, err := opendkim.FindRuntimeDirectory(path)
+	dir, err := opendkim.FindRuntimeDirectory(path, environment())
 	switch {
 	case err == nil:
 	case cmd.Flags().Changed("config"):
 		return milter.Control{}, exitError{exitConfig, fmt.Errorf("%w\nthe running daemon can also be found with --runtime-directory %s", err, config.DefaultRuntimeDirectory)}
 	default:
-		dir = config.RuntimeDirectory()
+		dir = environment().RuntimeDirectory()
 	}
 	return milter.Control{Dir: dir}, nil
 }

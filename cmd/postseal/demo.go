@@ -143,7 +143,7 @@ func startDemo(cmd *cobra.Command, asJSON bool) (d *demonstration, err error) {
 // newDaemon makes the daemon of a configuration file, in this process.
 func newDaemon(cmd *cobra.Command, path string, asJSON bool) (*milter.Daemon, error) {
 	load := func() (*config.Config, error) {
-		cfg, err := loadConfig(path)
+		cfg, err := config.Load(path) // nothing of the environment
 		if err == nil && asJSON {
 			cfg.LogFormat = "json"
 		}

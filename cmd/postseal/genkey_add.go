@@ -27,7 +27,7 @@ func openTables(cmd *cobra.Command, path, user string) (*tableFiles, error) {
 	if err := checkUser(cmd, user); err != nil {
 		return nil, err
 	}
-	cfg, err := loadConfig(path)
+	cfg, err := loadConfig(cmd, path)
 	if err != nil {
 		return nil, err
 	}

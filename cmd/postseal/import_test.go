@@ -164,7 +164,7 @@ func TestImportMeansTheSame(t *testing.T) {
 			conf := "Socket inet:8891@localhost\nRequireSafeKeys no\n" + strings.ReplaceAll(s.conf, "@DIR@", dir) + "\n"
 			path := filepath.Join(dir, "opendkim.conf")
 			writeText(t, path, conf)
-			theirs, err := opendkim.LoadConfig(path)
+			theirs, err := opendkim.LoadConfig(path, config.Environment{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -83,7 +83,7 @@ func (l *loaded) read(cmd *cobra.Command, s *source) (signer string, err error) 
 	if err := checkUser(cmd, s.user); err != nil {
 		return "", err
 	}
-	l.cfg, err = loadConfig(s.path)
+	l.cfg, err = loadConfig(cmd, s.path)
 	switch {
 	case err != nil || os.Geteuid() != 0:
 		return "", err
@@ -97,7 +97,7 @@ func (l *loaded) read(cmd *cobra.Command, s *source) (signer string, err error) 
 	if l.user, err = become(who); err != nil {
 		return "", err
 	}
-	l.cfg, err = loadConfig(s.path)
+	l.cfg, err = loadConfig(cmd, s.path)
 	return "", err
 }
 

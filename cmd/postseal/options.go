@@ -31,11 +31,18 @@ func addConfig(cmd *cobra.Command, path *string) {
 	cmd.Flags().StringVarP(path, "config", "c", configPath, "configuration `file`, a postseal.toml or an opendkim.conf")
 }
 
-// loadConfig reads the configuration in either form; its error has the exit code
-// for it.
-func loadConfig(path string) (*config.Config, error) {
-	cfg, err := opendkim.LoadConfig(path)
+// environment is what the environment says of the configuration.
+func environment() config.Environment { return config.NewEnvironment(os.Environ()) }
+
+// loadConfig reads the configuration in either form, with what the environment says
+// of it; where nobody has named a file and the usual one is not there, the
+// environment alone. Its error has the exit code for it.
+func loadConfig(cmd *cobra.Command, path string) (*config.Config, error) {
+	env := environment()
+	cfg, err := opendkim.LoadConfig(path, env)
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && !cmd.Flags().Changed("config") && len(env.Settings()) > 0:
+		cfg, err = env.Alone()
 	case errors.Is(err, fs.ErrNotExist):
 		err = fmt.Errorf("%w; %s", err, noConfig(path, exists))
 	case errors.Is(err, fs.ErrPermission):

@@ -18,12 +18,15 @@ func apart(env *testscript.Env) error {
 	return nil
 }
 
-// condition knows [root] and [postfix]: a private Postfix can be started. Where
+// condition knows [root]; [configured]: this machine has a configuration in the usual
+// place; and [postfix]: a private Postfix can be started. Where
 // POSTSEAL_REQUIRE_PEERS=1 wants every peer, there is no skipping for Postfix.
 func condition(name string) (bool, error) {
 	switch name {
 	case "root":
 		return os.Geteuid() == 0, nil
+	case "configured":
+		return exists(configPath), nil
 	case "postfix":
 		err := postfix.Available()
 		if err != nil && os.Getenv("POSTSEAL_REQUIRE_PEERS") == "1" {

@@ -34,6 +34,12 @@ once it has started what it needs and nothing more, where the kernel has Landloc
 the folders of the configuration, of the files that it names and of the keys, and
 those above the folders of keys. --sandbox=false switches it off.
 
+A setting can also come from the environment, as POSTSEAL_ and its name in capitals:
+POSTSEAL_DOMAIN, POSTSEAL_SELECTOR, POSTSEAL_KEY_FILE; commas divide the elements of
+a list. A variable counts over a postseal.toml, and where there is none in the usual
+place, the variables are the whole configuration. [[listener]] needs a file, and so
+does a private key. Under an opendkim.conf they have no effect.
+
 With --json the log is JSON on standard error, one object a line, whatever log_format
 and syslog say; so are the problems of a start that fails: {"msg": "not started",
 "problems": [text], "exit_status": number}.
@@ -83,7 +89,7 @@ func serve(cmd *cobra.Command, path string, dns dnsFlags, change func(*config.Co
 		Name: "postseal", File: path, Foreground: true, Version: service.Version(),
 		Stdout: cmd.OutOrStdout(), Stderr: cmd.ErrOrStderr(),
 		Load: func() (*config.Config, opendkim.Process, error) {
-			cfg, err := loadConfig(path)
+			cfg, err := loadConfig(cmd, path)
 			if err == nil {
 				change(cfg)
 			}
@@ -94,7 +100,7 @@ func serve(cmd *cobra.Command, path string, dns dnsFlags, change func(*config.Co
 		o.Lenient = opendkim.Is(data)
 	}
 	if dns.set() {
-		cfg, err := loadConfig(path)
+		cfg, err := loadConfig(cmd, path)
 		if err != nil {
 			return err
 		}

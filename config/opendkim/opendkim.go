@@ -17,6 +17,10 @@ import (
 // DefaultsFile is where Debian keeps the environment of OpenDKIM's init script.
 const DefaultsFile = "/etc/default/opendkim"
 
+// SandboxVariable in the environment, where it is 1 or true, switches the sandbox on
+// for the command opendkim, whose flags are OpenDKIM's.
+const SandboxVariable = "POSTSEAL_SANDBOX"
+
 // Options say what else counts beside the file.
 type Options struct {
 	// Overrides are parameters that count as if they stood at the end of the
@@ -140,31 +144,37 @@ func isName(word string) bool {
 }
 
 // LoadConfig reads a configuration file in whichever form it is written: an
-// opendkim.conf with [DefaultsFile], TOML through [config.Load].
-func LoadConfig(path string) (*config.Config, error) {
+// opendkim.conf with [DefaultsFile], TOML with the settings of the environment
+// over it. These do not count under an opendkim.conf; that is a notice.
+func LoadConfig(path string, env config.Environment) (*config.Config, error) {
 	data, err := dataset.ReadFile(path, config.MaxFile)
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
 	if !Is(data) {
-		return config.Load(path)
+		return env.Load(path)
 	}
 	f, err := Load(path, Options{Defaults: DefaultsFile})
 	if err != nil {
 		return nil, err
+	}
+	for _, variable := range env.Settings() {
+		if variable != SandboxVariable {
+			f.Config.Notices = append(f.Config.Notices, config.Problem{Where: variable, Text: "the variable has no effect under an opendkim.conf; it is for a postseal.toml"})
+		}
 	}
 	return f.Config, nil
 }
 
 // FindRuntimeDirectory does for both forms what [config.FindRuntimeDirectory]
 // does for TOML.
-func FindRuntimeDirectory(path string) (string, error) {
+func FindRuntimeDirectory(path string, env config.Environment) (string, error) {
 	data, err := dataset.ReadFile(path, config.MaxFile)
 	if err != nil {
 		return "", fmt.Errorf("configuration: %w", err)
 	}
 	if !Is(data) {
-		return config.FindRuntimeDirectory(path)
+		return env.FindRuntimeDirectory(path)
 	}
 	r := newReading(path, Options{})
 	r.read(path, "", 0)

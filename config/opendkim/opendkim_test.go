@@ -225,12 +225,12 @@ func TestLoadConfig(t *testing.T) {
 	conf := write("opendkim.conf", "Socket inet:1@localhost\nPidFile /run/conf/pid\n")
 	broken := write("broken.conf", "PidFile pid\nBaseDirectory /run/base\nSysloq yes\n")
 	for path, want := range map[string]string{toml: "/run/toml", conf: "/run/conf", broken: "/run/base"} {
-		if got, err := FindRuntimeDirectory(path); err != nil || got != want {
+		if got, err := FindRuntimeDirectory(path, config.Environment{}); err != nil || got != want {
 			t.Errorf("runtime directory of %s: %q, %v; want %q", path, got, err, want)
 		}
 	}
 	for _, path := range []string{toml, conf} {
-		c, err := LoadConfig(path)
+		c, err := LoadConfig(path, config.Environment{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -242,14 +242,14 @@ func TestLoadConfig(t *testing.T) {
 		}
 	}
 	for _, load := range []func(string) error{
-		func(path string) error { _, err := LoadConfig(path); return err },
-		func(path string) error { _, err := FindRuntimeDirectory(path); return err },
+		func(path string) error { _, err := LoadConfig(path, config.Environment{}); return err },
+		func(path string) error { _, err := FindRuntimeDirectory(path, config.Environment{}); return err },
 	} {
 		if err := load(filepath.Join(dir, "absent")); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("absent: %v", err)
 		}
 	}
-	if _, err := LoadConfig(broken); err == nil || !strings.Contains(err.Error(), broken+": configuration error at line 3: unrecognized parameter (\"Sysloq\"; did you mean Syslog?)") {
+	if _, err := LoadConfig(broken, config.Environment{}); err == nil || !strings.Contains(err.Error(), broken+": configuration error at line 3: unrecognized parameter (\"Sysloq\"; did you mean Syslog?)") {
 		t.Errorf("broken: %v", err)
 	}
 }

@@ -20,7 +20,7 @@ const defaultConf = "/etc/opendkim.conf"
 
 // sandboxVariable in the environment, where it is 1 or true, does for this command
 // what --sandbox does for postseal serve: the flags here are OpenDKIM's.
-const sandboxVariable = "POSTSEAL_SANDBOX"
+const sandboxVariable = opendkim.SandboxVariable
 
 // daemonFlags are the letters of opendkim(8). A letter with a parameter stands
 // for that parameter of opendkim.conf; of those without a value, for "yes".
