@@ -338,6 +338,18 @@ type Config struct {
 	LogResults    bool `toml:"log_results"`
 	SyslogSuccess bool `toml:"syslog_success"`
 
+	// Monitoring.
+
+	// MonitorSocket is where metrics (/metrics), health (/healthz, /readyz) and a
+	// status page (/) are told over HTTP; notation as in Socket, but a port without
+	// a host is one of the loopback address. A unix socket has mode 0660 and
+	// SocketGroup. See MonitorAt. Default: none.
+	MonitorSocket string `toml:"monitor_socket"`
+	// MonitorKeys is up to how many keys DNS is asked whether it publishes them,
+	// for metrics and the status page; with more, and with 0, it is not asked.
+	// Default 100.
+	MonitorKeys int `toml:"monitor_keys"`
+
 	// Nameless names us in Authentication-Results where AuthservID is not set
 	// and the MTA sends no macro j, which Postfix always does: OpenDKIM's
 	// "unknown-host" under its form. Default: the host's name.
@@ -399,5 +411,6 @@ func Default() *Config {
 		LogLines:                  "structured",
 		SyslogFacility:            "mail",
 		SyslogName:                "postseal",
+		MonitorKeys:               100,
 	}
 }

@@ -19,6 +19,7 @@ const (
 	mostFields      = 1_000_000
 	mostConnections = 100_000
 	mostSignatures  = 1000
+	mostMonitored   = 10_000 // keys that DNS is asked about
 )
 
 // words checks the keys whose value is one of a few words.
@@ -90,6 +91,7 @@ func (k *checker) numbers() {
 	within("maximum_headers", c.MaximumHeaders, 1024, mostFieldBytes)
 	within("maximum_header_fields", c.MaximumHeaderFields, 1, mostFields)
 	within("maximum_connections", c.MaximumConnections, 1, mostConnections)
+	within("monitor_keys", c.MonitorKeys, 0, mostMonitored)
 	if c.MaximumSignedBytes < -1 || c.MaximumSignedBytes == 0 {
 		k.add("maximum_signed_bytes", fmt.Sprintf("%d: want -1 for the whole body, or at least 1", c.MaximumSignedBytes))
 	}

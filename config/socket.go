@@ -45,6 +45,30 @@ func ParseSocket(s string) (network, address string, err error) {
 	return network, address, nil
 }
 
+// MonitorAt is MonitorSocket with the host that it means: the loopback address where
+// it names none. It is empty where there is no such socket.
+func (c *Config) MonitorAt() string {
+	network, address, err := ParseSocket(c.MonitorSocket)
+	switch {
+	case err != nil || !strings.HasPrefix(address, ":"):
+		return c.MonitorSocket
+	case network == "tcp6":
+		return c.MonitorSocket + "@::1"
+	}
+	return c.MonitorSocket + "@127.0.0.1"
+}
+
+// isLoopback reports whether only processes of this machine can connect to what
+// ParseSocket returned.
+func isLoopback(network, address string) bool {
+	if network == "unix" {
+		return true
+	}
+	host := strings.Trim(address[:strings.LastIndexByte(address, ':')], "[]")
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
+}
+
 func checkSocketPath(path string) error {
 	switch {
 	case !strings.HasPrefix(path, "/"):

@@ -57,6 +57,22 @@ func TestParseSocket(t *testing.T) {
 	}
 }
 
+func TestMonitorAt(t *testing.T) {
+	for _, row := range []struct{ in, want string }{
+		{"", ""},
+		{"inet:9891", "inet:9891@127.0.0.1"},
+		{"inet6:9891", "inet6:9891@::1"},
+		{"inet:9891@0.0.0.0", "inet:9891@0.0.0.0"},
+		{"local:/run/m", "local:/run/m"},
+		{"9891", "9891"}, // Validate refuses it
+	} {
+		c := Config{MonitorSocket: row.in}
+		if got := c.MonitorAt(); got != row.want {
+			t.Errorf("%q: %q, want %q", row.in, got, row.want)
+		}
+	}
+}
+
 func FuzzParseSocket(f *testing.F) {
 	for _, seed := range []string{"inet:8891@localhost", "inet6:1@[::1]", "local:/a", "/a", "inet:1@"} {
 		f.Add(seed)

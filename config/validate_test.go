@@ -56,6 +56,10 @@ func TestValidate(t *testing.T) {
 		{"bad socket", "socket = \"foo\"", `1: socket: "foo": want inet:`},
 		{"socket twice", "socket = [\"/a\", \"local:/a\"]", `"local:/a" is there twice`},
 		{"socket again in a listener", "socket = \"inet:1@127.0.0.1\"\n[[listener]]\nsocket = \"inet:1@[127.0.0.1]\"", "3: listener: "},
+		{"monitor", "monitor_socket = \"inet:9891\"\nmonitor_keys = 0", ""},
+		{"bad monitor socket", "monitor_socket = \"9891\"", `1: monitor_socket: "9891": want inet:`},
+		{"monitor where mail is", "socket = \"inet6:9891@::1\"\nmonitor_socket = \"inet6:9891\"", `2: monitor_socket: "inet6:9891" is a socket for mail`},
+		{"monitored keys", "monitor_keys = -1", "-1 is not within"},
 		{"nameservers", "nameservers = [\"127.0.0.1\", \"[::1]:5353\", \"::1\", \"[::1]\", \"10.0.0.1:53\"]", ""},
 		{"nameserver by name", "nameservers = \"localhost\"", `1: nameservers: "localhost" is no address`},
 		{"nameserver with a bad port", "nameservers = \"127.0.0.1:0\"", "is no address"},
@@ -104,6 +108,12 @@ func TestWarnings(t *testing.T) {
 		{"further folders without a sandbox", "sandbox = false\nsandbox_read = \"/srv\"", "2: sandbox_read: has no effect without sandbox"},
 		{"fields without rules", "replace_headers = \"From\"", "1: replace_headers: has no effect without replace_rules"},
 		{"all interfaces", "socket = \"inet:8891\"", `1: socket: "inet:8891" listens on all interfaces`},
+		{"a monitor on a port", "monitor_socket = \"inet:9891\"", ""},
+		{"a monitor on an IPv6 port", "monitor_socket = \"inet6:9891\"", ""},
+		{"a monitor on this machine", "monitor_socket = \"inet:9891@localhost\"", ""},
+		{"a monitor on a file", "monitor_socket = \"local:/run/m\"", ""},
+		{"a monitor for all", "monitor_socket = \"inet:9891@0.0.0.0\"", `1: monitor_socket: "inet:9891@0.0.0.0": everybody who reaches it`},
+		{"a monitor under a name", "monitor_socket = \"inet6:9891@mail.example.com\"", "1: monitor_socket:"},
 		{"tables and a key", "key_table = \"a\"\nsigning_table = \"b\"\n\nkey_file = \"c\"", "4: key_file: has no effect beside key_table"},
 	}
 	for _, tt := range tests {

@@ -63,6 +63,7 @@ var sections = []section{
 		"log_level", "log_format", "syslog", "syslog_facility", "syslog_name", "stdout_log", "log_lines", "log_why",
 		"log_results", "syslog_success",
 	}},
+	{"Monitoring", []string{"monitor_socket", "monitor_keys"}},
 	{"Further sockets", []string{"listener"}},
 }
 

@@ -384,6 +384,7 @@ func needRestart(running, next *config.Config) []string {
 		{"stdout_log", running.StdoutLog == next.StdoutLog},
 		{"sandbox", running.Sandbox == next.Sandbox},
 		{"sandbox_read", slices.Equal(running.SandboxRead, next.SandboxRead)},
+		{"monitor_socket", running.MonitorSocket == next.MonitorSocket},
 		{"runtime_directory", running.RuntimeDirectory == next.RuntimeDirectory},
 		{"maximum_connections", running.MaximumConnections == next.MaximumConnections},
 		{"frame_timeout", running.FrameTimeout == next.FrameTimeout},

@@ -123,6 +123,7 @@ func TestNeedRestart(t *testing.T) {
 		{"a listener", "mode = \"v\"", listener + `"v"`, "socket"},
 		{"sockets", "mode = \"v\"\nsocket = [\"local:/a\", \"local:/b\"]", "mode = \"v\"\nsocket = [\"local:/b\"]", "socket"},
 		{"the sandbox", "mode = \"v\"\nsandbox = false", "mode = \"v\"\nsandbox_read = \"/srv\"", "sandbox sandbox_read"},
+		{"the monitor", "mode = \"v\"\nmonitor_keys = 1", "mode = \"v\"\nmonitor_socket = \"inet:9891\"", "monitor_socket"},
 		{"several", "mode = \"v\"", "mode = \"v\"\nsocket_mode = \"0600\"\nsyslog = true\nidle_timeout = \"3h\"", "socket_mode idle_timeout syslog"},
 	} {
 		if got := strings.Join(needRestart(parse(row.before), parse(row.after)), " "); got != row.want {
