@@ -33,6 +33,9 @@ func main() {
 func run(args []string) int {
 	root := newRoot()
 	root.SetArgs(args)
+	if len(args) > 0 && args[0] == cobra.ShellCompRequestCmd {
+		plainUsage(root)
+	}
 	cmd, err := root.ExecuteC()
 	if err == nil {
 		return exitOK
@@ -130,7 +133,8 @@ configuration has problems.`,
 	})
 	root.AddCommand(
 		newServe(), newCheckConfig(), newDemo(), newGenkey(), newTestkey(), newSign(), newVerify(),
-		newExplain(), newImport(), newReload(), newStatus(), newVersion(), newMan(),
+		newExplain(), newImport(), newReload(), newStatus(), newVersion(), newCompletion(), newMan(),
 	)
+	addCompletions(root)
 	return root
 }

@@ -26,8 +26,9 @@ type assignment struct {
 // aboutMarks is how the paragraph of the example begins that explains its marks.
 const aboutMarks = "The five lines without"
 
-// settings is the page of postseal.toml, from the comments of the example.
-func (m manual) settings(example string) string {
+// settings is the page of postseal.toml, from the comments of the example and what
+// is to be said of the environment.
+func (m manual) settings(example, environment string) string {
 	p := roff.New(m.head("postseal.toml", 5))
 	p.Section("NAME")
 	p.Text("postseal.toml - configuration of the DKIM milter postseal")
@@ -55,6 +56,10 @@ func (m manual) settings(example string) string {
 	}
 	p.Section("EXAMPLES")
 	p.Text("A setup that works:\n\n" + working(parts))
+	if environment != "" {
+		p.Section("ENVIRONMENT")
+		p.Text(environment)
+	}
 	p.Section("FILES")
 	p.Item([]roff.Term{roff.Italic(configPath)}, "where it is looked for")
 	p.Section("SEE ALSO")

@@ -53,8 +53,10 @@ that the daemon's configuration (-c, in either form) has for the message's autho
 the other flags change what it says; root reads them as the daemon's user (--user).
 
 The exit status is 0 for a signed message and 1 if it cannot be signed; nothing is
-printed on standard output then. With --json, the signatures are printed in place of
-the message: {"signatures": [{key, domain, selector, auid, algorithm, field}]}.`,
+printed on standard output then.
+
+With --json, the signatures are printed in place of the message: {"signatures":
+[{key, domain, selector, auid, algorithm, field}]}.`,
 		Example: `  postseal sign -d example.com -s mail2026 -k mail2026.private < message.eml > signed.eml
   postseal sign < message.eml | postseal verify
   postseal sign -c ./postseal.toml --now 2026-11-02T10:00:00Z --json message.eml`,
