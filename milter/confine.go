@@ -57,7 +57,7 @@ func (d *Daemon) needs(pidFile string) sandbox.Needs {
 	if pidFile != "" {
 		n.Read, n.Remove = append(n.Read, pidFile), append(n.Remove, pidFile)
 	}
-	for _, l := range append(d.sockets, d.control) {
+	for _, l := range slices.Concat(d.sockets, []net.Listener{d.control, d.monitor.listener}) {
 		if l == nil {
 			continue
 		}

@@ -28,6 +28,9 @@ type Status struct {
 	Started     time.Time `json:"started"`
 	Sockets     []string  `json:"sockets"`
 	Connections int       `json:"connections"`
+	// Monitor is where the monitor listens, "none: " and why it does not, or empty
+	// where there is to be none.
+	Monitor string `json:"monitor,omitempty"`
 	// Sandbox is what keeps the daemon to its files: "off", "landlock, ABI N", or
 	// "none: " and why there is none.
 	Sandbox string `json:"sandbox"`
@@ -47,7 +50,7 @@ func (d *Daemon) Status() Status {
 	s := d.server.Snapshot()
 	st := Status{
 		Version: d.o.Version, PID: os.Getpid(), Started: d.started,
-		Sockets: d.names, Connections: d.server.Connections(), Sandbox: d.confined,
+		Sockets: d.names, Connections: d.server.Connections(), Sandbox: d.confined, Monitor: d.monitor.words,
 		Goroutines: runtime.NumGoroutine(), Counts: d.server.Counts(), Keys: s.Keys(),
 	}
 	for _, err := range s.Disabled() {

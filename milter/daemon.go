@@ -69,6 +69,7 @@ type Daemon struct {
 	sockets []net.Listener
 	names   []string // of sockets, as configured
 	control net.Listener
+	monitor monitoring
 	started time.Time
 	dns     resolver.Stats
 
@@ -105,7 +106,7 @@ type Reloaded struct {
 }
 
 // NewDaemon loads the configuration and opens every socket. Its error joins
-// every problem.
+// every problem; that the monitor's cannot be opened is none.
 func NewDaemon(o DaemonOptions) (d *Daemon, err error) {
 	files := watch.New(o.Log)
 	d = &Daemon{o: o, keys: keys.NewCache(cachedKeys, proof.Prove, o.Log), files: files, started: time.Now(), confined: "off"}
@@ -193,6 +194,7 @@ func (d *Daemon) open() error {
 		}
 		d.sockets = append(d.sockets, l)
 	}
+	d.openMonitor()
 	return errors.Join(problems...)
 }
 
@@ -209,6 +211,9 @@ func (d *Daemon) openControl() (err error) {
 func (d *Daemon) closeSockets() {
 	if d.control != nil {
 		d.control.Close()
+	}
+	if d.monitor.listener != nil {
+		d.monitor.listener.Close()
 	}
 	for _, l := range d.sockets {
 		l.Close()
@@ -240,6 +245,9 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
 	}
 	if d.control != nil {
 		defer d.serveControl(failed).Close()
+	}
+	if d.monitor.listener != nil {
+		defer d.serveMonitor().Close()
 	}
 	d.o.Log.Info("started", "version", d.o.Version, "keys", d.server.Snapshot().KeyCount(), "sandbox", d.confined)
 

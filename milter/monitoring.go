@@ -1,7 +1,10 @@
 package milter
 
 import (
+	"errors"
+	"io/fs"
 	"maps"
+	"net"
 	"os"
 	"runtime"
 	"slices"
@@ -13,6 +16,61 @@ import (
 	"github.com/postseal/postseal/milter/monitor"
 	"github.com/postseal/postseal/milter/resolver"
 )
+
+// monitoring is what a daemon has for its monitor.
+type monitoring struct {
+	listener net.Listener // nil for none
+	words    string       // see Status.Monitor
+	// files are those of d.sockets as they were made; nil where there is none.
+	files []fs.FileInfo
+}
+
+// openMonitor opens the monitor's socket. Mail does not wait for one that cannot be
+// opened.
+func (d *Daemon) openMonitor() {
+	const mode = 0o660
+	m, socket := &d.monitor, d.cfg.MonitorAt()
+	for _, l := range d.sockets {
+		var file fs.FileInfo
+		if addr, ok := l.Addr().(*net.UnixAddr); ok {
+			file, _ = os.Lstat(addr.Name) // what had no file cannot lose it
+		}
+		m.files = append(m.files, file)
+	}
+	if socket == "" {
+		return
+	}
+	var err error
+	if m.listener, err = Listen(socket, mode, d.cfg.SocketGroup); err != nil {
+		m.words = "none: " + err.Error()
+		d.o.Log.Error("the monitor's socket cannot be opened; mail is served without it", "setting", "monitor_socket", "err", err)
+		return
+	}
+	m.words = socket
+}
+
+// serveMonitor answers on the monitor's socket in the background.
+func (d *Daemon) serveMonitor() *monitor.Server {
+	m := monitor.NewServer(d.monitor.listener, d.monitorStatus, d.o.Log)
+	go m.Serve()
+	d.o.Log.Info("monitor", "socket", d.monitor.words)
+	return m
+}
+
+// unreachable says why nobody can connect to socket i although it is open.
+func (d *Daemon) unreachable(i int) string {
+	was, path := d.monitor.files[i], d.sockets[i].Addr().String()
+	if was == nil {
+		return ""
+	}
+	switch now, err := os.Lstat(path); {
+	case errors.Is(err, fs.ErrNotExist):
+		return "its file is gone; restart the daemon"
+	case err == nil && !os.SameFile(was, now):
+		return "something else stands in its place; restart the daemon"
+	}
+	return ""
+}
 
 // monitorStatus tells the monitor how the daemon is doing. It takes few of many keys
 // apart.
@@ -27,7 +85,9 @@ func (d *Daemon) monitorStatus() monitor.Status {
 		KeyCount: s.KeyCount(), KeyStates: named(s.KeyStates(), word[keys.State]),
 	}
 	for i, l := range d.sockets {
-		st.Listeners = append(st.Listeners, monitor.Listener{Name: d.names[i], Address: l.Addr().String()})
+		st.Listeners = append(st.Listeners, monitor.Listener{
+			Name: d.names[i], Address: l.Addr().String(), Unreachable: d.unreachable(i),
+		})
 	}
 	d.server.counters.fill(&st)
 	dns := d.dns.Counts()

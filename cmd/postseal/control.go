@@ -108,10 +108,11 @@ func newStatus() *cobra.Command {
 		Short: "Show what the daemon is doing",
 		Long: `Show the running daemon's sockets, keys and counters, and the keys that cannot sign.
 
-With --json: {version, pid, started, sockets: [text], connections, sandbox, goroutines,
-counts: {messages, reasons, actions, results: each {name: number}}, keys: [{name, where, domain, selector,
+With --json: {version, pid, started, sockets: [text], connections, monitor, sandbox, goroutines,
+counts: {messages, reasons, actions, results, signatures: each {name: number}, outcomes: {name:
+{name: number}}, connections: {accepted, evicted, refused}}, keys: [{name, where, domain, selector,
 file, algorithm, bits, state, error}], disabled: [text], last_reload: {time, problems,
-notes}}.`,
+notes}, reloads: {success, failure}}.`,
 		Example: "  postseal status\n  postseal status --json | jq .counts.messages",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -145,6 +146,9 @@ func printStatus(cmd *cobra.Command, s milter.Status) {
 		s.Version, s.PID, time.Since(s.Started).Round(time.Second), s.Connections)
 	for _, name := range s.Sockets {
 		fmt.Fprintf(out, "socket    %s\n", name)
+	}
+	if s.Monitor != "" {
+		fmt.Fprintf(out, "monitor   %s\n", s.Monitor)
 	}
 	fmt.Fprintf(out, "sandbox   %s\n", s.Sandbox)
 	const mostKeys = 50
