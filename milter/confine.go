@@ -57,10 +57,18 @@ func (d *Daemon) needs(pidFile string) sandbox.Needs {
 	if pidFile != "" {
 		n.Read, n.Remove = append(n.Read, pidFile), append(n.Remove, pidFile)
 	}
-	for _, l := range slices.Concat(d.sockets, []net.Listener{d.control, d.monitor.listener}) {
-		if l == nil {
-			continue
+	var own []net.Listener
+	for _, l := range []net.Listener{d.control, d.monitor.listener} {
+		if l != nil {
+			own = append(own, l)
 		}
+	}
+	for _, l := range d.sockets {
+		if !l.inherited {
+			own = append(own, l)
+		}
+	}
+	for _, l := range own {
 		if addr, ok := l.Addr().(*net.UnixAddr); ok {
 			n.Remove = append(n.Remove, addr.Name)
 		}

@@ -50,8 +50,11 @@ func (d *Daemon) Status() Status {
 	s := d.server.Snapshot()
 	st := Status{
 		Version: d.o.Version, PID: os.Getpid(), Started: d.started,
-		Sockets: d.names, Connections: d.server.Connections(), Sandbox: d.confined, Monitor: d.monitor.words,
+		Connections: d.server.Connections(), Sandbox: d.confined, Monitor: d.monitor.words,
 		Goroutines: runtime.NumGoroutine(), Counts: d.server.Counts(), Keys: s.Keys(),
+	}
+	for _, l := range d.sockets {
+		st.Sockets = append(st.Sockets, l.String())
 	}
 	for _, err := range s.Disabled() {
 		st.Disabled = append(st.Disabled, err.Error())

@@ -48,6 +48,12 @@ type DaemonOptions struct {
 	// the user that the process then is.
 	Drop   func() error
 	Signer *int
+	// Inherited are listening sockets that are open already. One that the
+	// configuration names is used in its place; the others are served, too. They are
+	// not removed in the end.
+	Inherited []net.Listener
+	// Observer is told of start, reloads and stop, if not nil.
+	Observer Observer
 	// WithoutControl lets a daemon run that cannot make its control socket.
 	WithoutControl bool
 }
@@ -66,8 +72,7 @@ type Daemon struct {
 	cfg     *config.Config // the first one: sockets and limits stay as it says
 	keys    *keys.Cache
 	server  *Server
-	sockets []net.Listener
-	names   []string // of sockets, as configured
+	sockets []*socket
 	control net.Listener
 	monitor monitoring
 	started time.Time
@@ -108,6 +113,9 @@ type Reloaded struct {
 // NewDaemon loads the configuration and opens every socket. Its error joins
 // every problem; that the monitor's cannot be opened is none.
 func NewDaemon(o DaemonOptions) (d *Daemon, err error) {
+	if o.Observer == nil {
+		o.Observer = unobserved{}
+	}
 	files := watch.New(o.Log)
 	d = &Daemon{o: o, keys: keys.NewCache(cachedKeys, proof.Prove, o.Log), files: files, started: time.Now(), confined: "off"}
 	defer func() {
@@ -181,21 +189,34 @@ func (d *Daemon) open() error {
 		}
 		d.o.Log.Warn("no control socket; reload and status cannot ask this daemon", "err", err)
 	}
-	d.names = append(d.names, d.cfg.Socket...)
-	for _, l := range d.cfg.Listener {
-		d.names = append(d.names, l.Socket)
-	}
+	given := inherited(slices.Clone(d.o.Inherited))
 	var problems []error
-	for _, name := range d.names {
+	for _, name := range socketNames(d.cfg) {
+		if l := given.take(name, d.cfg.ChangeRootDirectory); l != nil {
+			d.sockets = append(d.sockets, newSocket(l, name, true))
+			continue
+		}
 		l, err := Listen(name, d.cfg.SocketMode.Mode(), d.cfg.SocketGroup)
 		if err != nil {
 			problems = append(problems, &ListenError{fmt.Errorf("socket: %w", err)})
 			continue
 		}
-		d.sockets = append(d.sockets, l)
+		d.sockets = append(d.sockets, newSocket(l, name, false))
+	}
+	for _, l := range given {
+		d.sockets = append(d.sockets, newSocket(prompted(l), socketName(l.Addr()), true))
 	}
 	d.openMonitor()
 	return errors.Join(problems...)
+}
+
+// socketNames are the sockets of a configuration.
+func socketNames(cfg *config.Config) []string {
+	names := slices.Clone(cfg.Socket)
+	for _, l := range cfg.Listener {
+		names = append(names, l.Socket)
+	}
+	return names
 }
 
 func (d *Daemon) openControl() (err error) {
@@ -220,7 +241,8 @@ func (d *Daemon) closeSockets() {
 	}
 }
 
-// Addrs are the addresses of the milter sockets, in the order of the configuration.
+// Addrs are the addresses of the milter sockets, in the order of the configuration;
+// behind them, those of inherited ones that it does not name.
 func (d *Daemon) Addrs() []net.Addr {
 	addrs := make([]net.Addr, len(d.sockets))
 	for i, l := range d.sockets {
@@ -235,13 +257,17 @@ func (d *Daemon) Addrs() []net.Addr {
 func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
 	defer d.closeSockets()
 	failed := make(chan error, len(d.sockets)+1)
-	for i, l := range d.sockets {
+	for _, l := range d.sockets {
 		go func() {
-			if err := d.server.Serve(l, d.names[i]); err != nil {
-				failed <- fmt.Errorf("socket %s: %w", d.names[i], err)
+			if err := d.server.Serve(l, l.name); err != nil {
+				failed <- fmt.Errorf("socket %s: %w", l.name, err)
 			}
 		}()
-		d.o.Log.Info("listening", "socket", d.names[i], "address", l.Addr().String())
+		log := d.o.Log
+		if l.inherited {
+			log = log.With("inherited", true)
+		}
+		log.Info("listening", "socket", l.name, "address", l.Addr().String())
 	}
 	if d.control != nil {
 		defer d.serveControl(failed).Close()
@@ -250,6 +276,7 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
 		defer d.serveMonitor().Close()
 	}
 	d.o.Log.Info("started", "version", d.o.Version, "keys", d.server.Snapshot().KeyCount(), "sandbox", d.confined)
+	d.o.Observer.Serving(d.words())
 
 	ctx, end := context.WithCancel(ctx)
 	defer end()
@@ -263,7 +290,9 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
 	case <-ctx.Done():
 	}
 	d.o.Log.Info("stopping", "connections", d.server.Connections())
-	drain, cancel := context.WithTimeout(context.Background(), d.server.Snapshot().cfg.DrainTimeout.Std())
+	atMost := d.server.Snapshot().cfg.DrainTimeout.Std()
+	d.o.Observer.Stopping(atMost)
+	drain, cancel := context.WithTimeout(context.Background(), atMost)
 	defer cancel()
 	_ = d.server.Shutdown(drain) // it has logged what it gave up
 	d.o.Log.Info("stopped")
@@ -296,6 +325,8 @@ func (d *Daemon) reload(changed ...string) (Reloaded, error) {
 		log = log.With("changed_files", changed)
 	}
 	r := Reloaded{Time: time.Now()}
+	d.o.Observer.Reloading()
+	defer func() { d.o.Observer.Serving(d.words()) }()
 	defer func() {
 		d.mu.Lock()
 		d.lastReload = r
@@ -370,14 +401,7 @@ func (d *Daemon) sayDisabled(s *Snapshot) {
 // needRestart names the settings that differ and that a reload cannot change.
 // The mode of a listener is not among them.
 func needRestart(running, next *config.Config) []string {
-	sockets := func(c *config.Config) []string {
-		names := slices.Clone(c.Socket)
-		for _, l := range c.Listener {
-			names = append(names, l.Socket)
-		}
-		slices.Sort(names)
-		return names
-	}
+	sockets := func(c *config.Config) []string { return slices.Sorted(slices.Values(socketNames(c))) }
 	var changed []string
 	for _, setting := range []struct {
 		name string

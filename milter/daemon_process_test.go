@@ -179,7 +179,8 @@ func TestProcess(t *testing.T) {
 				t.Error(err)
 			}
 
-			// Three messages are in progress, one has not begun, one MTA is idle.
+			// Four messages are in progress, of one its header has not come; one MTA is
+			// idle.
 			var busy []*mta
 			for range 3 {
 				m := p.connect(t, "both")
@@ -189,7 +190,6 @@ func TestProcess(t *testing.T) {
 			early := p.connect(t, "both")
 			early.play(stepsOf("MR", nil))
 			p.signal(t, stop)
-			early.closed()
 			verifying.closed()
 			if c, err := net.Dial("unix", filepath.Join(p.dir, "both")); err == nil {
 				c.Close()
@@ -198,6 +198,8 @@ func TestProcess(t *testing.T) {
 			for _, m := range busy {
 				wantSigned(t, p.records, m.finishBody(plainBody), plainHeader, plainBody)
 			}
+			early.play(stepsOf("LN", plainHeader))
+			wantSigned(t, p.records, early.finishBody(plainBody), plainHeader, plainBody)
 			p.waitEnd(t)
 		})
 	}

@@ -268,12 +268,12 @@ func TestKeyAndTables(t *testing.T) {
 	signedBy("b")
 }
 
-// begun is how many sessions have a message whose header has not come.
+// begun is how many sessions have a message.
 func (s *Server) begun() (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for ss := range s.sessions {
-		if stage(ss.stage.Load()) == envelope {
+		if stage(ss.stage.Load()) == busy {
 			n++
 		}
 	}

@@ -29,23 +29,23 @@ func octets(frames []frame) (b []byte) {
 	return b
 }
 
-// stopStages are where a message can be when the signal comes. Its header has
-// begun in those that are answered; rest is what the MTA goes on with there.
+// stopStages are where a session can be when the signal comes. In those that have a
+// message it is answered; rest is what the MTA goes on with there.
 var stopStages = []struct{ name, order, rest string }{
 	{"idle", "", ""},
 	{"after a message", "MRTLNBEA", ""},
-	{"after MAIL", "M", ""},
-	{"after RCPT", "MRR", ""},
-	{"after DATA", "MRT", ""},
+	{"after MAIL", "M", "RTLNBE"},
+	{"after RCPT", "MRR", "LNBE"},
+	{"after DATA", "MRT", "LNBE"},
 	{"in the header", "MRTL", "NBE"},
 	{"after the header", "MRTLN", "BE"},
 	{"in the body", "MRTLNB", "E"},
 }
 
 // A daemon that is stopped under load, with messages in every stage, answers each
-// whose header has begun to leave the MTA, whether it has read it yet or not, and
-// rightly; it closes the other connections between two replies. It ends with status
-// 0 and leaves no socket behind.
+// that has begun to leave the MTA, whether it has read of it yet or not, and rightly;
+// it closes the other connections between two replies. It ends with status 0 and
+// leaves no socket behind.
 func TestStopAtEveryStage(t *testing.T) {
 	t.Parallel()
 	program := buildProgram(t)
@@ -154,8 +154,8 @@ func TestStopReadsWhatHasArrived(t *testing.T) {
 		{"the header", "MRT", "L", "NBE"},
 		{"the whole message", "M", "RTLN", "BE"},
 		{"the body", "MRTL", "NB", "E"},
-		{"MAIL", "", "MR", ""},
-		{"RCPT", "MR", "RT", ""},
+		{"MAIL", "", "MR", "TLNBE"},
+		{"RCPT", "MR", "RT", "LNBE"},
 		{"a message that is given up", "M", "RAM", ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -28,7 +28,7 @@ func Listen(socket string, mode fs.FileMode, group string) (net.Listener, error)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", socket, listenError(err))
 		}
-		return tcpListener{l.(*net.TCPListener)}, nil
+		return prompted(l), nil
 	}
 	if err := removeStale(addr); err != nil {
 		return nil, fmt.Errorf("%s: %w", socket, err)
@@ -135,6 +135,14 @@ func groupID(group string) (int, error) {
 		return 0, fmt.Errorf("%w; make it with: groupadd --system %s", err, group)
 	}
 	return strconv.Atoi(g.Gid)
+}
+
+// prompted has connections answer at once that come by TCP.
+func prompted(l net.Listener) net.Listener {
+	if tcp, ok := l.(*net.TCPListener); ok {
+		return tcpListener{tcp}
+	}
+	return l
 }
 
 // tcpListener accepts connections that answer at once.

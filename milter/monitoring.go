@@ -86,7 +86,7 @@ func (d *Daemon) monitorStatus() monitor.Status {
 	}
 	for i, l := range d.sockets {
 		st.Listeners = append(st.Listeners, monitor.Listener{
-			Name: d.names[i], Address: l.Addr().String(), Unreachable: d.unreachable(i),
+			Name: l.name, Address: l.Addr().String(), Inherited: l.inherited, Unreachable: d.unreachable(i),
 		})
 	}
 	d.server.counters.fill(&st)

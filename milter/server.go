@@ -34,6 +34,7 @@ type Server struct {
 
 	mu        sync.Mutex
 	listeners []net.Listener
+	accepting sync.WaitGroup // calls of Serve
 	sessions  map[*session]struct{}
 	running   sync.WaitGroup // sessions
 	full      time.Time      // when it was last logged that no connection is free
@@ -111,11 +112,15 @@ func (s *Server) Snapshot() *Snapshot { return s.snapshot.Load() }
 // descriptors left, a peer gone already) is waited out.
 func (s *Server) Serve(l net.Listener, socket string) error {
 	s.mu.Lock()
-	s.listeners = append(s.listeners, l)
-	if s.stopping.Load() { // Shutdown has closed the others
+	if s.stopping.Load() {
+		s.mu.Unlock()
 		l.Close()
+		return nil
 	}
+	s.listeners = append(s.listeners, l)
+	s.accepting.Add(1)
 	s.mu.Unlock()
+	defer s.accepting.Done()
 	const longestPause = time.Second
 	var pause time.Duration
 	var logged time.Time
@@ -152,12 +157,13 @@ func passes(err error) bool {
 }
 
 // admit starts a session. At the cap one that evict chooses goes; if there is
-// none, the new one does.
+// none, the new one does. Of one that the daemon has made to itself nobody is to
+// notice anything.
 func (s *Server) admit(c net.Conn, socket string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopping.Load() {
-		c.Close()
+	if check, ok := c.(selfCheck); ok {
+		go newSession(s, socket, check, slog.New(slog.DiscardHandler)).run()
 		return
 	}
 	if len(s.sessions) >= s.most {
@@ -208,19 +214,20 @@ func (s *Server) evict() bool {
 	return true
 }
 
-// Shutdown stops accepting, closes the connections that have sent nothing of a
-// message's header and waits for the others, until ctx ends. Its error is ctx's, with
+// Shutdown stops accepting, closes the connections that are outside a transaction
+// and waits for the others to end theirs, until ctx ends. Its error is ctx's, with
 // messages left unanswered.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.stopping.Store(true)
 	s.mu.Lock()
+	s.stopping.Store(true)
 	for _, l := range s.listeners {
 		l.Close()
 	}
+	s.mu.Unlock()
+	s.accepting.Wait() // who was accepted until now is served
+	s.mu.Lock()
 	for ss := range s.sessions {
-		if stage(ss.stage.Load()) != content {
-			ss.conn.hurry(true)
-		}
+		ss.hurry()
 	}
 	s.mu.Unlock()
 	done := make(chan struct{})

@@ -15,7 +15,8 @@ import (
 	"github.com/postseal/postseal/milter/wire"
 )
 
-// A stop ends idle connections at once and lets the message in progress end.
+// A stop ends idle connections at once and lets messages in progress end, those too
+// whose client has not sent its header yet.
 func TestShutdown(t *testing.T) {
 	srv, records := signingServer(t, "")
 	idle := srv.connect(t, "localhost", "127.0.0.1")
@@ -36,7 +37,6 @@ func TestShutdown(t *testing.T) {
 	defer cancel()
 	go func() { ended <- srv.Shutdown(ctx) }()
 	idle.closed()
-	early.closed()
 	if c, err := net.Dial("unix", srv.path); err == nil {
 		c.Close()
 		t.Error("the socket still accepts connections")
@@ -49,6 +49,10 @@ func TestShutdown(t *testing.T) {
 	e := busy.finishBody(plainBody)
 	wantSigned(t, records, e, plainHeader, plainBody)
 	busy.closed()
+	early.play(stepsOf("LN", plainHeader))
+	e = early.finishBody(plainBody)
+	wantSigned(t, records, e, plainHeader, plainBody)
+	early.closed()
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}

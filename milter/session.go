@@ -19,10 +19,9 @@ import (
 type stage int32
 
 const (
-	fresh    stage = iota // nothing is negotiated
-	idle                  // outside a transaction
-	envelope              // MAIL has come
-	content               // the header has begun: the message is answered
+	fresh stage = iota // nothing is negotiated
+	idle               // outside a transaction
+	busy               // MAIL has come: a message is on its way
 )
 
 // session is one connection of the MTA: many messages, one after the other.
@@ -74,12 +73,12 @@ func (s *session) run() {
 	}()
 	for {
 		cmd, payload, err := s.read()
-		began := stage(s.stage.Load()) == content
+		before := s.msg
 		if err == nil {
 			last = cmd
 			err = s.handle(cmd, payload)
 		}
-		if err == nil && began && s.server.stopping.Load() && stage(s.stage.Load()) != content {
+		if err == nil && before != nil && before != s.msg && s.server.stopping.Load() {
 			err = errQuit // the message has ended
 		}
 		if err != nil {
@@ -176,7 +175,6 @@ func (s *session) inMessage(cmd wire.Command, p []byte) error {
 		}
 		return s.header(p)
 	}
-	s.beginContent()
 	if !decided {
 		if r := s.msg.endOfHeader(); r.last || cmd == wire.CmdEOH {
 			return s.finish(cmd, r)
@@ -208,7 +206,6 @@ func (s *session) recipient(p []byte) error {
 }
 
 func (s *session) header(p []byte) error {
-	s.beginContent()
 	name, value, err := s.wire.ParseHeader(p)
 	if err != nil {
 		return err
@@ -269,14 +266,7 @@ func (s *session) begin(mailFrom string) {
 	s.msg.end()
 	s.msg = newMessage(s, mailFrom)
 	s.answered = wire.Reply{}
-	s.enter(envelope)
-}
-
-// beginContent marks the message as one that a stop waits for.
-func (s *session) beginContent() {
-	if stage(s.stage.Load()) != content {
-		s.enter(content)
-	}
+	s.enter(busy)
 }
 
 // finish answers cmd. Any reply but Continue and Skip ends the message.

@@ -25,8 +25,8 @@ configuration is a postseal.toml or an opendkim.conf; of the latter, Background 
 AutoRestart do not count here.
 
 SIGTERM and SIGINT stop it: it accepts no more connections, finishes the messages
-whose header has begun to arrive (for drain_timeout at most) and exits with 0; a
-second one ends it at once.
+that have begun, also where the client is still sending (for drain_timeout at most),
+and exits with 0; a second one ends it at once.
 SIGHUP and SIGUSR1 reload the configuration at once, as "postseal reload" does.
 
 With --sandbox, which postseal.toml has on by default (sandbox), the daemon can read

@@ -89,18 +89,27 @@ func Run(ctx context.Context, o Options) error {
 			return withExit(err, ExitOSErr)
 		}
 	}
+	m, err := findManager()
+	if err != nil {
+		o.say(err.Error())
+	}
+	m.Loading()
 	cfg, process, err := o.Load()
 	switch {
 	case err != nil:
 		return withExit(err, ExitConfig)
 	case o.Foreground || p.role == worker || !process.Background:
-		return o.serve(ctx, cfg, p)
+		return o.serve(ctx, cfg, p, m)
 	case p.role == command:
+		if m.wants() {
+			o.say("in the background the service manager is told nothing, and its sockets are not used: where the unit has Type=notify, " +
+				`WatchdogSec= or a .socket, run the daemon in the foreground (-f, or "Background no")`)
+		}
 		return o.launch()
 	case process.AutoRestart:
 		return o.supervise(cfg, process, p)
 	}
-	return o.serve(ctx, cfg, p)
+	return o.serve(ctx, cfg, p, m)
 }
 
 // exitOf is the exit code for an error.
@@ -125,7 +134,7 @@ func withExit(err error, exit int) error {
 }
 
 // serve is the daemon itself.
-func (o *Options) serve(ctx context.Context, cfg *config.Config, p parent) error {
+func (o *Options) serve(ctx context.Context, cfg *config.Config, p parent, m *manager) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal does not wait
@@ -140,7 +149,7 @@ func (o *Options) serve(ctx context.Context, cfg *config.Config, p parent) error
 	if err != nil {
 		return err
 	}
-	d, pid, err := o.start(cfg, l, p)
+	d, pid, err := o.start(cfg, l, p, m)
 	if err == nil {
 		if p.role != command && !cfg.Syslog {
 			o.say(`in the background there is no log but syslog's, which is off: "Syslog yes", or -l, turns it on`)
@@ -150,6 +159,9 @@ func (o *Options) serve(ctx context.Context, cfg *config.Config, p parent) error
 	failed := err != nil
 	if !failed {
 		l.lines.Starting(os.Args[1:])
+		if m.watchdog > 0 {
+			m.serving = func() { go m.watch(ctx, d.Answers, l.Logger) }
+		}
 		err = d.Run(ctx, reload)
 		l.lines.Terminating(exitOf(err))
 	}
@@ -164,7 +176,7 @@ func (o *Options) serve(ctx context.Context, cfg *config.Config, p parent) error
 }
 
 // start opens everything and becomes the user that serves.
-func (o *Options) start(cfg *config.Config, l *log, p parent) (d *milter.Daemon, pid pidFile, err error) {
+func (o *Options) start(cfg *config.Config, l *log, p parent, m *manager) (d *milter.Daemon, pid pidFile, err error) {
 	hostname, err := os.Hostname()
 	if err != nil {
 		return nil, pid, err
@@ -176,6 +188,7 @@ func (o *Options) start(cfg *config.Config, l *log, p parent) (d *milter.Daemon,
 	options := milter.DaemonOptions{
 		Load: o.loader(cfg), Log: l.Logger, Level: l.level, Lines: l.lines, ConfigFile: o.File, Resolver: o.Resolver,
 		Hostname: hostname, Version: o.Version, WithoutControl: o.Lenient,
+		Inherited: m.sockets, Observer: m,
 	}
 	if user.differs() || cfg.ChangeRootDirectory != "" {
 		options.Signer = &user.uid
