@@ -16,13 +16,14 @@ func (s *Server) record(m *message) {
 	action := o.disposition.action
 	took := time.Since(o.began)
 	s.counters.message(m, took)
+	s.troubles.note(m, s.now())
 	s.lines.message(m)
 	if s.lines.instead() {
 		return
 	}
 
 	level := slog.LevelInfo
-	if d.Warn && !o.passed || action != config.Accept {
+	if m.warns() {
 		level = slog.LevelWarn
 	}
 	log := m.session.log

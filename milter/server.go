@@ -31,6 +31,7 @@ type Server struct {
 	stopping atomic.Bool
 	changes  atomic.Uint64 // of sessions' stages
 	counters *counters
+	troubles troubles
 
 	mu        sync.Mutex
 	listeners []net.Listener
