@@ -83,6 +83,7 @@ func TestHouse(t *testing.T) {
 		"keys":            {"config/dataset", "keys/libcrypto", "milter/dkim"},
 		"keys/libcrypto":  {},
 		"deploy":          {},
+		"deploy/farm":     {},
 		"deploy/packages": {},
 		"keys/published":  {"keys", "keys/libcrypto", "config/dataset", "milter/dkim", "milter/latency", "milter/resolver"},
 	}

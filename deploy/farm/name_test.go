@@ -1,0 +1,179 @@
+package farm
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"net/smtp"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/postseal/postseal/config/postfix"
+	"golang.org/x/sys/unix"
+)
+
+// One name with the addresses of two hosts stands in Postfix's milter line. Under
+// load each of them is killed and comes back: no message is lost, none leaves
+// unsigned, and what was in flight is deferred and comes again.
+func TestKillUnderLoad(t *testing.T) {
+	f := start(t, byName)
+	l := f.startLoad()
+	for _, n := range []int{0, 1, 0} {
+		l.flow(20)
+		f.hosts[n].end(syscall.SIGKILL)
+		l.flow(20)
+		f.hosts[n].serve()
+	}
+	l.flow(20)
+	l.finish()
+	if f.hosts[0].signed() == 0 || f.hosts[1].signed() == 0 {
+		t.Errorf("one of the hosts has signed nothing")
+	}
+}
+
+// The daemon dies in a session: the message on its way gets a 4xx, as does all that
+// follows in that session, and a new session has the other host.
+func TestKillInSession(t *testing.T) {
+	f := start(t, byName)
+	for _, row := range []struct {
+		name  string
+		begin func(*smtp.Client) (end func() error) // of the message in flight
+	}{
+		{"between two messages", func(c *smtp.Client) func() error {
+			must(t, postfix.Send(c, author, []string{inbox}, letter("the one before")))
+			return func() error { return postfix.Send(c, author, []string{inbox}, letter("between two messages")) }
+		}},
+		{"in a message", func(c *smtp.Client) func() error {
+			must(t, c.Mail(author))
+			must(t, c.Rcpt(inbox))
+			w, err := c.Data()
+			must(t, err)
+			_, err = w.Write(letter("in a message"))
+			must(t, err)
+			return w.Close
+		}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			c, err := f.postfix.Dial(postfix.Client{})
+			must(t, err)
+			defer c.Close()
+			end := row.begin(c)
+			f.hosts[0].end(syscall.SIGKILL)
+			if code := replyCode(t, end()); code/100 != 4 {
+				t.Errorf("Postfix answers %d", code)
+			}
+			_ = c.Reset()
+			if code := replyCode(t, postfix.Send(c, author, []string{inbox}, letter("same session"))); code/100 != 4 {
+				t.Errorf("in the same session Postfix answers %d", code)
+			}
+			was := f.hosts[1].signed()
+			must(t, f.postfix.Deliver(postfix.Client{}, author, []string{inbox}, letter(row.name)))
+			if f.hosts[1].signed() != was+1 {
+				t.Error("the other host has not signed what came again")
+			}
+			f.hosts[0].serve()
+		})
+	}
+	box := f.mailbox()
+	for subject, messages := range box {
+		if len(messages) != 1 {
+			t.Errorf("%s: delivered %d times", subject, len(messages))
+		}
+		f.wantSealed(messages[0], 1)
+	}
+	if len(box) != 3 {
+		t.Errorf("%d messages are there, want 3", len(box))
+	}
+}
+
+// Each host in turn is stopped, exchanged and started. Postfix has connections to
+// the one that stops: those that wait for their next message are closed, so that
+// this message is deferred. Nothing else happens.
+func TestRollingUpgrade(t *testing.T) {
+	f := start(t, byName)
+	l := f.startLoad()
+	for _, h := range f.hosts {
+		l.flow(20)
+		h.end(syscall.SIGTERM)
+		h.serve()
+	}
+	l.flow(20)
+	l.finish()
+	if n := l.deferred.Load(); n > clients*int64(len(f.hosts)) {
+		t.Errorf("%d deferrals: more than one for each client and stop", n)
+	}
+	for _, h := range f.hosts {
+		if strings.Contains(h.log.String(), "messages in progress are given up") {
+			t.Errorf("a message was given up:\n%s", &h.log)
+		}
+	}
+}
+
+// What is written once into the shared folder holds on every host.
+func TestSharedTables(t *testing.T) {
+	f := start(t, byName)
+	must(t, os.WriteFile(filepath.Join(f.shared, "signing.table"), []byte("*@example.com one\n*@new.example one\n"), 0o644))
+	for n, h := range f.hosts {
+		f.await("the new row", func() bool { return strings.Contains(h.log.String(), `msg="configuration reloaded"`) })
+		subject := fmt.Sprint("by host ", n)
+		message := bytes.ReplaceAll(letter(subject), []byte(author), []byte("user@new.example"))
+		must(t, f.postfix.Deliver(postfix.Client{}, author, []string{inbox}, message))
+		f.wantSealed(f.mailbox()[subject][0], 1)
+		if signed := h.signed(); signed != 1 {
+			t.Errorf("host %d has signed %d messages", n, signed)
+		}
+		h.end(syscall.SIGKILL)
+	}
+}
+
+// Why the hosts are one entry of the list: Postfix asks every entry.
+func TestTwoEntriesSignTwice(t *testing.T) {
+	f := start(t, func(f *farm) string {
+		return fmt.Sprintf("inet:%s:%d, inet:%s:%d", addresses[0], f.port, addresses[1], f.port)
+	})
+	must(t, f.postfix.Deliver(postfix.Client{}, author, []string{inbox}, letter("twice")))
+	f.wantSealed(f.mailbox()["twice"][0], 2)
+	f.hosts[1].end(syscall.SIGKILL)
+	if code := replyCode(t, f.postfix.Deliver(postfix.Client{}, author, []string{inbox}, letter("half"))); code/100 != 4 {
+		t.Errorf("with one of two milters gone Postfix answers %d", code)
+	}
+}
+
+// A host that does not even refuse a connection costs each session
+// milter_connect_timeout; then the next address is tried.
+func TestHostThatIsSilent(t *testing.T) {
+	f := start(t, byName)
+	f.hosts[0].end(syscall.SIGKILL)
+	silent(t, addresses[0], f.port)
+	began := time.Now()
+	must(t, f.postfix.Deliver(postfix.Client{}, author, []string{inbox}, letter("patient")))
+	t.Logf("accepted after %v", time.Since(began).Round(time.Millisecond))
+	f.wantSealed(f.mailbox()["patient"][0], 1)
+	if n := f.hosts[1].signed(); n != 1 {
+		t.Errorf("the second host has signed %d messages", n)
+	}
+}
+
+// silent listens where nothing is accepted: with its queue full, the kernel drops
+// what comes, as the network in front of a dead host does.
+func silent(t *testing.T, address string, port int) {
+	t.Helper()
+	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	must(t, err)
+	t.Cleanup(func() { unix.Close(socket) })
+	must(t, unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1))
+	must(t, unix.Bind(socket, &unix.SockaddrInet4{Port: port, Addr: [4]byte(net.ParseIP(address).To4())}))
+	must(t, unix.Listen(socket, 0))
+	for range 4 {
+		c, err := net.DialTimeout("tcp4", fmt.Sprintf("%s:%d", address, port), time.Second)
+		if err != nil {
+			return
+		}
+		t.Cleanup(func() { c.Close() })
+	}
+	t.Fatal("the kernel queues more connections than it was told to")
+}
