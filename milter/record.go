@@ -12,9 +12,7 @@ import (
 
 // record counts a message that has ended and writes its line.
 func (s *Server) record(m *message) {
-	d, o := &m.decision, &m.outcome
-	action := o.disposition.action
-	took := time.Since(o.began)
+	took := time.Since(m.outcome.began)
 	s.counters.message(m, took)
 	s.troubles.note(m, s.now())
 	s.lines.message(m)
@@ -30,28 +28,45 @@ func (s *Server) record(m *message) {
 	if !log.Enabled(context.Background(), level) {
 		return
 	}
+	log.LogAttrs(context.Background(), level, "message", m.attrs(took)...)
+}
+
+// attrs are what the line of a message says. What people look for comes first: a
+// text with a blank or a "=" is quoted, so before the first quotation mark of a
+// line every word that looks like an attribute is one, whatever the mail says.
+func (m *message) attrs(took time.Duration) []slog.Attr {
+	d, o := &m.decision, &m.outcome
+	refused := o.disposition.action != config.Accept
 	attrs := []slog.Attr{
 		slog.String("queue_id", orUnknown(m.queueID())),
-		slog.String("client", Facts{Host: m.session.host, Addr: m.session.addr}.client()),
-		slog.String("from_domain", clipTo(d.Author.Domain, maxArg)),
 		slog.String("decision", string(d.Verdict)),
-		slog.String("reason", Words(d.Reasons)),
+		slog.String("result", m.result()),
 	}
+	if refused {
+		attrs = append(attrs, slog.String("action", o.disposition.action.String()))
+	}
+	attrs = append(attrs,
+		slog.Duration("duration", took.Round(time.Microsecond)),
+		slog.String("from_domain", clipTo(d.Author.Domain, maxArg)))
 	if len(o.signedWith) > 0 {
 		names := make([]string, len(o.signedWith))
 		for i, r := range o.signedWith {
 			names[i] = keyName{r.Selector, r.Domain}.dns()
 		}
-		attrs = append(attrs, slog.String("signed", strings.Join(names, " ")))
+		attrs = append(attrs, slog.String("signed", strings.Join(names, ",")))
 	}
+	attrs = append(attrs, slog.String("client", Facts{Host: m.session.host, Addr: m.session.addr}.client()))
+	if login, ok := m.session.macros.Get("auth_authen"); ok && login != "" {
+		attrs = append(attrs, slog.String("login", clipTo(login, maxArg)))
+	}
+	attrs = append(attrs, slog.String("reason", Words(d.Reasons)))
 	if d.Verdict == Verify {
 		attrs = append(attrs, slog.String("results", o.words()))
 	}
-	if action != config.Accept {
-		attrs = append(attrs, slog.String("action", action.String()), slog.String("reply", clipTo(o.disposition.text, maxArg)))
+	if refused {
+		attrs = append(attrs, slog.String("reply", clipTo(o.disposition.text, maxArg)))
 	}
-	attrs = append(attrs, slog.Duration("duration", took.Round(time.Microsecond)))
-	log.LogAttrs(context.Background(), level, "message", attrs...)
+	return attrs
 }
 
 // words are the results of the signatures.
