@@ -62,7 +62,7 @@ func startDaemon(t testing.TB) *runningDaemon {
 }
 
 // startDaemonWith has further settings, and OpenDKIM's lines in its log.
-func startDaemonWith(t testing.TB, settings string) *runningDaemon {
+func startDaemonWith(t testing.TB, settings string, change ...func(*DaemonOptions)) *runningDaemon {
 	t.Helper()
 	d := &runningDaemon{dir: t.TempDir(), log: new(lockedLog), records: resolver.NewRecords(nil), reload: make(chan os.Signal)}
 	d.key(t, "s1", "example.com")
@@ -78,13 +78,16 @@ func startDaemonWith(t testing.TB, settings string) *runningDaemon {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.Daemon, err = NewDaemon(DaemonOptions{
+	o := DaemonOptions{
 		Load:  func() (*config.Config, error) { return config.Load(path) },
 		Log:   slog.New(slog.NewTextHandler(d.log, nil)),
 		Lines: lines, ConfigFile: path,
 		Resolver: d.records, Hostname: "host.example", Version: "test",
-	})
-	if err != nil {
+	}
+	for _, f := range change {
+		f(&o)
+	}
+	if d.Daemon, err = NewDaemon(o); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

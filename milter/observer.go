@@ -28,9 +28,9 @@ func (unobserved) Stopping(time.Duration) {}
 func (d *Daemon) words() string {
 	var b strings.Builder
 	s := d.server.Snapshot()
-	fmt.Fprintf(&b, "serving with %d keys", s.KeyCount())
+	fmt.Fprintf(&b, "serving; keys: %d", s.KeyCount())
 	if n := len(s.Disabled()); n > 0 {
-		fmt.Fprintf(&b, ", %d keys or rows cannot sign", n)
+		fmt.Fprintf(&b, "; keys and rows that cannot sign: %d", n)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
