@@ -15,10 +15,11 @@ import (
 	"time"
 
 	"github.com/postseal/postseal/keys"
+	"github.com/postseal/postseal/milter/monitor"
 )
 
 // controlName is the control socket's name in the runtime directory. It speaks
-// HTTP: POST /reload, GET /status.
+// HTTP: POST /reload, GET /status, GET /trouble.
 const controlName = "control.sock"
 
 // Status is what `postseal status` shows.
@@ -46,15 +47,23 @@ type Status struct {
 }
 
 // Status tells how the daemon is doing.
-func (d *Daemon) Status() Status {
+func (d *Daemon) Status() Status { return d.statusOf((*Snapshot).Keys) }
+
+// statusOf is Status with some of the keys.
+func (d *Daemon) statusOf(list func(*Snapshot) []keys.KeyInfo) Status {
 	s := d.server.Snapshot()
 	st := Status{
 		Version: d.o.Version, PID: os.Getpid(), Started: d.started,
 		Connections: d.server.Connections(), Sandbox: d.confined, Monitor: d.monitor.words,
-		Goroutines: runtime.NumGoroutine(), Counts: d.server.Counts(), Keys: s.Keys(),
+		Goroutines: runtime.NumGoroutine(), Counts: d.server.Counts(), Keys: list(s),
 	}
 	for _, l := range d.sockets {
 		st.Sockets = append(st.Sockets, l.String())
+	}
+	for i, k := range st.Keys {
+		if state, finding, _ := d.monitor.publishing.about(k); state != monitor.Unknown {
+			st.Keys[i].Published, st.Keys[i].Finding = string(state), finding
+		}
 	}
 	for _, err := range s.Disabled() {
 		st.Disabled = append(st.Disabled, err.Error())
@@ -87,6 +96,9 @@ func (d *Daemon) serveControl(failed chan<- error) *http.Server {
 	})
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, d.Status())
+	})
+	mux.HandleFunc("GET /trouble", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, d.statusOf(func(s *Snapshot) []keys.KeyInfo { return s.FirstKeys(mostDisabled) }))
 	})
 	srv := &http.Server{Handler: mux, ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute}
 	go func() {
@@ -121,6 +133,14 @@ func (c Control) Reload(ctx context.Context) (Reloaded, error) {
 func (c Control) Status(ctx context.Context) (Status, error) {
 	var s Status
 	err := c.call(ctx, http.MethodGet, "/status", &s)
+	return s, err
+}
+
+// Trouble is Status with no more than 20 keys, those that cannot sign first: it costs
+// the daemon little, however many it has.
+func (c Control) Trouble(ctx context.Context) (Status, error) {
+	var s Status
+	err := c.call(ctx, http.MethodGet, "/trouble", &s)
 	return s, err
 }
 

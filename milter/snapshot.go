@@ -387,6 +387,9 @@ func (s *Snapshot) KeyStates() map[keys.State]int { return s.keys.States() }
 // FirstKeys are at most so many of Keys, those that cannot sign first.
 func (s *Snapshot) FirstKeys(most int) []keys.KeyInfo { return s.keys.First(most) }
 
+// Samples finds a sender for each key: see [keys.Store.Samples].
+func (s *Snapshot) Samples() iter.Seq[keys.Sample] { return s.keys.Samples() }
+
 // KeyCount is how many keys are configured.
 func (s *Snapshot) KeyCount() int { return s.keys.Len() }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -21,7 +22,12 @@ import (
 )
 
 // source is the configuration that a command reads, and as whom.
-type source struct{ path, user string }
+type source struct {
+	path, user string
+	// unread leaves keys until one is asked for, and does not prove them: the daemon
+	// has done that.
+	unread bool
+}
 
 func (s *source) add(cmd *cobra.Command) {
 	addConfig(cmd, &s.path)
@@ -52,7 +58,15 @@ func (s *source) load(cmd *cobra.Command, r dkim.Resolver) (*loaded, error) {
 	n := new(notices)
 	log := slog.New(n)
 	const most = 10_000
-	env := milter.Environment{Keys: keys.NewCache(most, proof.Prove, log), Log: log, Resolver: r}
+	prove := proof.Prove
+	if s.unread {
+		prove = func(string, string, crypto.Signer) error { return nil }
+	}
+	env := milter.Environment{Keys: keys.NewCache(most, prove, log), Log: log, Resolver: r}
+	if s.unread {
+		uid := os.Geteuid()
+		env.Signer = &uid
+	}
 	if signer != "" {
 		uid, err := service.FindUser(signer)
 		if err != nil {
@@ -69,7 +83,9 @@ func (s *source) load(cmd *cobra.Command, r dkim.Resolver) (*loaded, error) {
 		if l.user, err = become(signer); err != nil {
 			return l, err
 		}
-		snapshot.ReadKeys()
+		if !s.unread {
+			snapshot.ReadKeys()
+		}
 		l.warn(n)
 	}
 	l.snapshot = snapshot

@@ -133,7 +133,7 @@ configuration has problems.`,
 	})
 	root.AddCommand(
 		newServe(), newCheckConfig(), newDemo(), newGenkey(), newTestkey(), newSign(), newVerify(),
-		newExplain(), newImport(), newReload(), newStatus(), newVersion(), newCompletion(), newMan(),
+		newExplain(), newImport(), newPing(), newReload(), newStatus(), newVersion(), newCompletion(), newMan(),
 	)
 	addCompletions(root)
 	return root

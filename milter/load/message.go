@@ -29,6 +29,8 @@ type Message struct {
 	Client Client
 	// From is the envelope sender; empty is the null sender.
 	From string
+	// QueueID is its queue id; empty: one made from its number.
+	QueueID string
 	// Rcpt are the envelope recipients. Default one of example.net.
 	Rcpt   []string
 	Fields []Field

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -161,7 +162,7 @@ func (s *session) envelope(l *letter, n int) (Answer, error) {
 		}
 		s.recipient = rcpt
 		a, err = s.event(wire.CmdRcpt, atRcpt, wire.StepNoRcpt, wire.StepNRRcpt, "<"+rcpt+">\x00")
-		s.id = queueID(n)
+		s.id = cmp.Or(l.QueueID, queueID(n))
 	}
 	if err != nil || a.Code != goOn || offers[s.Version]&wire.StepNoData == 0 {
 		return a, err

@@ -24,6 +24,9 @@ const (
 	largestReply = 2 * maxChunk
 )
 
+// ErrClosed is the error of a connection that the filter ends.
+var ErrClosed = errors.New("the filter has closed the connection")
+
 // stream is a buffered connection as Postfix's VSTREAM is one: what is sent is
 // collected, across frames, and written when the buffer is full or when a reply
 // is to be read. So a macro frame and its command are one write, and where the
@@ -141,7 +144,7 @@ func (s *stream) fill(need int) error {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return fmt.Errorf("no reply within %v", s.timeout)
 	case errors.Is(err, io.EOF):
-		return errors.New("the filter has closed the connection")
+		return ErrClosed
 	default:
 		return err
 	}
