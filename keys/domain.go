@@ -27,6 +27,13 @@ func (s *Store) loadDomain(o Options) error {
 	if _, err := dkim.DomainName(o.Selector); err != nil {
 		return fmt.Errorf("selector: %w", err)
 	}
+	if s.domains.Walkable() {
+		for _, row := range s.domains.Rows() {
+			if row.Key != allDomains {
+				s.listed = append(s.listed, row.Key)
+			}
+		}
+	}
 	return nil
 }
 

@@ -93,6 +93,7 @@ type Store struct {
 
 	domains    *dataset.Set // nil unless Domain is used
 	domainKey  *keyRow
+	listed     []string // of domains, those with a name
 	subDomains bool
 
 	many  bool // keys are read when they first sign

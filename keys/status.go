@@ -27,7 +27,7 @@ const (
 type KeyInfo struct {
 	Name     string `json:"name"`
 	Where    string `json:"where"`
-	Domain   string `json:"domain"` // "%" where it is the sender's
+	Domain   string `json:"domain"` // "%" where it is the sender's, whatever that is
 	Selector string `json:"selector"`
 	// Path is empty for a key that stands in the table.
 	Path  string `json:"file,omitempty"`
@@ -40,6 +40,10 @@ type KeyInfo struct {
 	Public    crypto.PublicKey `json:"-"`
 	// Error is the reason of StateStale and StateDisabled.
 	Error string `json:"error,omitempty"`
+	// Published is what DNS says of it, published, missing or different, and Finding
+	// why, in a sentence: for who has asked.
+	Published string `json:"published,omitempty"`
+	Finding   string `json:"finding,omitempty"`
 }
 
 // reading is the outcome of the last use of a row's key.
@@ -96,10 +100,11 @@ func kindOf(pub crypto.PublicKey) (string, int) {
 	return "", 0
 }
 
-// Len is the number of rows of KeyTable.
+// Len is the number of rows of KeyTable. KeyFile counts as one for each domain that
+// is listed for it.
 func (s *Store) Len() int {
 	if s.domainKey != nil {
-		return 1
+		return max(1, len(s.listed))
 	}
 	return len(s.states)
 }
@@ -107,17 +112,25 @@ func (s *Store) Len() int {
 // Keys lists every row of KeyTable, in its order, as last seen.
 func (s *Store) Keys() []KeyInfo {
 	infos := make([]KeyInfo, 0, s.Len())
-	for k := range s.keyRows() {
-		infos = append(infos, s.info(k))
+	for i := range s.Len() {
+		infos = append(infos, s.info(i))
 	}
 	return infos
 }
 
-func (s *Store) info(k *keyRow) KeyInfo {
+// info is row i, of Len.
+func (s *Store) info(i int) KeyInfo {
+	k := s.domainKey
+	if k == nil {
+		k = s.keyRow(i)
+	}
 	last := k.state()
 	info := KeyInfo{
 		Name: masked(k.name), Where: s.where(k), Domain: masked(k.domain), Selector: masked(k.selector), Path: k.path,
 		State: last.state, Algorithm: last.algorithm, Bits: last.bits, Public: last.public,
+	}
+	if k == s.domainKey && len(s.listed) > 0 {
+		info.Domain = masked(s.listed[i])
 	}
 	if last.err != nil {
 		info.Error = last.err.Error()
@@ -163,11 +176,7 @@ func (s *Store) First(most int) []KeyInfo {
 	first := slices.Concat(disabled, stale, others)
 	infos := make([]KeyInfo, 0, most)
 	for _, i := range first[:min(len(first), most)] {
-		if s.domainKey != nil {
-			infos = append(infos, s.info(s.domainKey))
-		} else {
-			infos = append(infos, s.info(s.keyRow(i)))
-		}
+		infos = append(infos, s.info(i))
 	}
 	return infos
 }
@@ -175,13 +184,14 @@ func (s *Store) First(most int) []KeyInfo {
 // rowStates are the states of the rows of KeyTable, by row.
 func (s *Store) rowStates() iter.Seq2[int, State] {
 	return func(yield func(int, State) bool) {
-		if s.domainKey != nil {
-			yield(0, s.domainKey.state().state)
-			return
-		}
-		for i := range s.states {
-			state := StateUnread
-			if last := s.states[i].Load(); last != nil {
+		for i := range s.Len() {
+			state, last := StateUnread, (*reading)(nil)
+			if s.domainKey != nil {
+				last = s.domainKey.last.Load()
+			} else {
+				last = s.states[i].Load()
+			}
+			if last != nil {
 				state = last.state
 			}
 			if !yield(i, state) {

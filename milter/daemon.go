@@ -281,6 +281,7 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	go d.files.Run(ctx)
+	go d.monitor.publishing.runEvery(ctx)
 	go d.reloadOn(ctx, reload) // a reload may take long: a stop does not wait for it
 	var err error
 	select {

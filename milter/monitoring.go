@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"time"
 
 	"github.com/postseal/postseal/config"
 	"github.com/postseal/postseal/keys"
@@ -22,7 +23,8 @@ type monitoring struct {
 	listener net.Listener // nil for none
 	words    string       // see Status.Monitor
 	// files are those of d.sockets as they were made; nil where there is none.
-	files []fs.FileInfo
+	files      []fs.FileInfo
+	publishing *publishing // nil without a monitor
 }
 
 // openMonitor opens the monitor's socket. Mail does not wait for one that cannot be
@@ -40,6 +42,7 @@ func (d *Daemon) openMonitor() {
 	if socket == "" {
 		return
 	}
+	m.publishing = newPublishing(d.o.Log, d.server.Snapshot, time.Now)
 	var err error
 	if m.listener, err = Listen(socket, mode, d.cfg.SocketGroup); err != nil {
 		m.words = "none: " + err.Error()
@@ -90,6 +93,7 @@ func (d *Daemon) monitorStatus() monitor.Status {
 		})
 	}
 	d.server.counters.fill(&st)
+	st.Troubles = d.server.troubles.newest()
 	dns := d.dns.Counts()
 	st.DNS = monitor.DNS{
 		Lookups: named(dns.Lookups, word[resolver.Outcome]), Duration: histogram(dns.Duration),
@@ -102,12 +106,12 @@ func (d *Daemon) monitorStatus() monitor.Status {
 	for _, k := range s.FirstKeys(monitor.MostKeys) {
 		st.Keys = append(st.Keys, monitor.Key{
 			Name: k.Name, Domain: k.Domain, Selector: k.Selector, Algorithm: k.Algorithm, Bits: k.Bits,
-			State: string(k.State), Error: k.Error, Published: monitor.Unknown,
+			State: string(k.State), Error: k.Error,
 		})
+		key := &st.Keys[len(st.Keys)-1]
+		key.Published, key.Finding, key.Asked = d.monitor.publishing.about(k)
 	}
-	st.Published = map[monitor.Publication]int{
-		monitor.Unknown: 0, monitor.Published: 0, monitor.Missing: 0, monitor.Different: 0,
-	}
+	st.Published, st.Unasked = d.monitor.publishing.count(st.KeyCount), unasked(s)
 	return st
 }
 

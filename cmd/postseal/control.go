@@ -13,6 +13,7 @@ import (
 
 	"github.com/postseal/postseal/config"
 	"github.com/postseal/postseal/config/opendkim"
+	"github.com/postseal/postseal/keys"
 	"github.com/postseal/postseal/milter"
 	"github.com/spf13/cobra"
 )
@@ -111,7 +112,7 @@ func newStatus() *cobra.Command {
 With --json: {version, pid, started, sockets: [text], connections, monitor, sandbox, goroutines,
 counts: {messages, reasons, actions, results, signatures: each {name: number}, outcomes: {name:
 {name: number}}, connections: {accepted, evicted, refused}}, keys: [{name, where, domain, selector,
-file, algorithm, bits, state, error}], disabled: [text], last_reload: {time, problems,
+file, algorithm, bits, state, error, published, finding}], disabled: [text], last_reload: {time, problems,
 notes}, reloads: {success, failure}}.`,
 		Example: "  postseal status\n  postseal status --json | jq .counts.messages",
 		Args:    noArgs,
@@ -136,6 +137,17 @@ notes}, reloads: {success, failure}}.`,
 	return cmd
 }
 
+// publishedWords say what DNS has of a key, where the daemon has asked.
+func publishedWords(k keys.KeyInfo) string {
+	switch {
+	case k.Published == "":
+		return ""
+	case k.Finding == "":
+		return "; DNS: " + k.Published
+	}
+	return "; DNS: " + k.Published + ": " + k.Finding
+}
+
 // mostDisabled is how many keys and rows that cannot sign are printed: where a folder
 // cannot be read there may be as many as there are domains.
 const mostDisabled = 20
@@ -157,7 +169,7 @@ func printStatus(cmd *cobra.Command, s milter.Status) {
 			fmt.Fprintf(out, "key       and %d more: postseal status --json\n", len(s.Keys)-mostKeys)
 			break
 		}
-		fmt.Fprintf(out, "key       %s\n", keyWords(k))
+		fmt.Fprintf(out, "key       %s%s\n", keyWords(k), publishedWords(k))
 	}
 	for i, p := range s.Disabled {
 		if i == mostDisabled {

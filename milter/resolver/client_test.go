@@ -314,7 +314,7 @@ func TestCanceledBeforeAsking(t *testing.T) {
 func TestPanicIsAnError(t *testing.T) {
 	c := client(t, Options{Nameservers: []string{"127.0.0.1"}})
 	c.cache = nil
-	a := c.fly(key, time.Second)
+	a := c.fly(key, time.Second, false)
 	if a == nil || a.err == nil || !strings.Contains(a.err.Error(), "panic") {
 		t.Errorf("got %+v", a)
 	}

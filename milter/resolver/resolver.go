@@ -183,6 +183,19 @@ func systemNameservers(path string) ([]netip.AddrPort, error) {
 // an error that wraps ctx.Err(), and the query goes on for the others and for
 // the cache.
 func (c *Client) LookupTXT(ctx context.Context, name string) (txt []string, authentic bool, err error) {
+	return c.lookup(ctx, name, false)
+}
+
+// Anew asks name servers whatever is remembered, for those who wait for a change.
+type Anew struct{ *Client }
+
+// LookupTXT is Client.LookupTXT past the cache. What it finds is remembered; trouble
+// is not.
+func (a Anew) LookupTXT(ctx context.Context, name string) (txt []string, authentic bool, err error) {
+	return a.lookup(ctx, name, true)
+}
+
+func (c *Client) lookup(ctx context.Context, name string, anew bool) (txt []string, authentic bool, err error) {
 	key, ok := canonicalName(name)
 	if !ok {
 		return nil, false, nil
@@ -190,16 +203,21 @@ func (c *Client) LookupTXT(ctx context.Context, name string) (txt []string, auth
 	if err := ctx.Err(); err != nil {
 		return nil, false, fmt.Errorf("TXT %s: not asked: %w", key, err)
 	}
-	a, ok := c.cache.get(key)
-	c.stats.cached(ok)
-	if ok {
-		return slices.Clone(a.txt), a.authentic, a.err
+	shared := key
+	if anew {
+		shared += " anew"
+	} else {
+		a, ok := c.cache.get(key)
+		c.stats.cached(ok)
+		if ok {
+			return slices.Clone(a.txt), a.authentic, a.err
+		}
 	}
 	pace := c.timeout
 	if deadline, ok := ctx.Deadline(); ok {
 		pace = min(pace, time.Until(deadline))
 	}
-	flight := c.flights.DoChan(key, func() (any, error) { return c.fly(key, pace), nil })
+	flight := c.flights.DoChan(shared, func() (any, error) { return c.fly(key, pace, anew), nil })
 	select {
 	case r := <-flight:
 		a := r.Val.(*answer)
@@ -210,21 +228,23 @@ func (c *Client) LookupTXT(ctx context.Context, name string) (txt []string, auth
 }
 
 // fly answers one question for all who ask it now, and files the answer in
-// the cache. pace is the time in which every nameserver gets its turn. It runs
-// in a goroutine of its own, so a panic below must end here.
-func (c *Client) fly(key string, pace time.Duration) (a *answer) {
+// the cache. pace is the time in which every nameserver gets its turn; for anew see
+// Anew. It runs in a goroutine of its own, so a panic below must end here.
+func (c *Client) fly(key string, pace time.Duration, anew bool) (a *answer) {
 	defer func() {
 		if p := recover(); p != nil {
 			a = &answer{err: fmt.Errorf("TXT %s: panic: %v", key, p)}
 		}
 	}()
-	if a, ok := c.cache.get(key); ok {
+	if a, ok := c.cache.get(key); ok && !anew {
 		return a // another flight landed since the caller looked
 	}
 	began := time.Now()
 	a = c.ask(key, pace)
 	c.stats.asked(a, time.Since(began))
-	c.cache.put(key, a)
+	if a.err == nil || !anew {
+		c.cache.put(key, a)
+	}
 	return a
 }
 
