@@ -9,6 +9,7 @@ import (
 	"html/template"
 	"net/http"
 	"time"
+	"unicode"
 )
 
 //go:embed page.html
@@ -58,5 +59,14 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", pagePolicy())
-	_, _ = page.WriteTo(w) // an error means that the reader has gone
+	_, _ = w.Write(bytes.Map(visible, page.Bytes())) // an error means that the reader has gone
+}
+
+// visible stands for what HTML must not have, and for what would turn the order of
+// the text around it.
+func visible(r rune) rune {
+	if r != '\n' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r)) {
+		return unicode.ReplacementChar
+	}
+	return r
 }

@@ -142,10 +142,10 @@ func (v *view) judge(s Status, late change) {
 	}
 	add(len(s.Problems) > 0, "reload", "The last reload failed: the configuration before it is in force.")
 	wrong := s.Published[Missing] + s.Published[Different]
-	add(wrong > 0, "keys", "DNS does not publish %s as needed: receivers cannot verify what is signed so.", counted(wrong, "key"))
-	add(s.KeyStates["stale"] > 0, "keys", "%s in files cannot be used; what the files had before signs.", counted(s.KeyStates["stale"], "key"))
+	add(wrong > 0, "keys", "DNS does not publish %s as needed: receivers cannot verify what is signed so.", plural(wrong, "key"))
+	add(s.KeyStates["stale"] > 0, "keys", "%s in files cannot be used; what the files had before signs.", plural(s.KeyStates["stale"], "key"))
 	unsigned := late.messages[Outcome{"sign", "unsigned"}] + late.messages[Outcome{"refuse", "none"}]
-	add(unsigned > 0, "troubles", "%s should have been signed and could not be, in the last %d minutes.", counted(int(unsigned), "message"), recent)
+	add(unsigned > 0, "troubles", "%s should have been signed and could not be, in the last %d minutes.", plural(int(unsigned), "message"), recent)
 	failed, asked := failedLookups(late.lookups)
 	add(failed >= 3 && 10*failed >= asked, "dns", "%s of %s look-ups in DNS failed in the last %d minutes.", count(failed), count(asked), recent)
 	add(s.MaximumConnections > 0 && 10*s.Connections >= 9*s.MaximumConnections, "connections",
@@ -154,9 +154,9 @@ func (v *view) judge(s Status, late change) {
 	case s.Stopping:
 		v.Mood, v.State, v.Short = "unready", "Stopping", "Stopping"
 	case grave > 0:
-		v.Mood, v.State, v.Short = "unready", "Not ready", "Not ready: "+counted(grave, "reason")
+		v.Mood, v.State, v.Short = "unready", "Not ready", "Not ready: "+plural(grave, "reason")
 	case len(v.Alarms) > 0:
-		v.Mood, v.State, v.Short = "troubled", "Ready, and something to look at", "Ready, look: "+counted(len(v.Alarms), "thing")
+		v.Mood, v.State, v.Short = "troubled", "Ready, and something to look at", "Ready, look: "+plural(len(v.Alarms), "thing")
 	default:
 		v.Mood, v.State, v.Short = "ready", "Ready", "Ready"
 	}

@@ -26,8 +26,8 @@ func count(n uint64) string {
 	return b.String()
 }
 
-// counted is a number with the word for what it counts, "1 key" or "2 keys".
-func counted(n int, noun string) string {
+// plural is a number with the word for what it counts, "1 key" or "2 keys".
+func plural(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}

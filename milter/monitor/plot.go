@@ -83,10 +83,10 @@ func linear(lines []line) scale {
 
 // linearTo has marks at 1, 2 or 5 times a power of ten, five at most beside 0.
 func linearTo(top float64) scale {
-	step := math.Pow(10, math.Floor(math.Log10(top)))
-	for _, smaller := range []float64{0.2, 0.5} {
-		if top/(step*smaller) <= 5 {
-			step *= smaller
+	power := math.Pow(10, math.Floor(math.Log10(top)))
+	step := power
+	for _, times := range []float64{0.2, 0.5, 1, 2} {
+		if step = power * times; top/step <= 5 {
 			break
 		}
 	}
