@@ -102,14 +102,14 @@ func startDaemonWith(t testing.TB, settings string, change ...func(*DaemonOption
 	return d
 }
 
-// settings writes postseal.toml with further lines, and with the tables unless they
-// have key_file. Reloads are the test's.
+// settings writes postseal.toml with further lines, in which "@/" is the daemon's
+// folder, and with the tables unless they have key_file. Reloads are the test's.
 func (d *runningDaemon) settings(t testing.TB, lines string) {
 	if !strings.Contains(lines, "key_file") {
 		lines = "key_table = \"file:key.table\"\nsigning_table = \"refile:signing.table\"\n" + lines
 	}
 	d.write(t, "postseal.toml", fmt.Sprintf("socket = %q\nruntime_directory = %q\nrequire_safe_keys = false\nwatch_files = false\n%s\n",
-		"local:"+filepath.Join(d.dir, "s"), filepath.Join(d.dir, "run"), lines))
+		"local:"+filepath.Join(d.dir, "s"), filepath.Join(d.dir, "run"), strings.ReplaceAll(lines, "@/", d.dir+"/")))
 }
 
 func (d *runningDaemon) connect(t testing.TB) *mta {

@@ -50,18 +50,15 @@ func rogueServer(t testing.TB, key ed25519.PrivateKey) *rogue.Server {
 // testKey is a key that is the same in each run.
 func testKey() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)) }
 
-// strangersMail is a whole connection that brings a message of example.com,
-// signed with key once for each selector.
-func strangersMail(t testing.TB, key ed25519.PrivateKey, selectors ...string) []byte {
+// strangersHeader is plainHeader, signed with key and plainBody once for each
+// selector.
+func strangersHeader(t testing.TB, key ed25519.PrivateKey, selectors ...string) (header []string) {
 	t.Helper()
 	var fields []dkim.Field
 	for _, h := range plainHeader {
 		name, value, _ := strings.Cut(h, ":")
 		fields = append(fields, dkim.Field{Name: name, Value: strings.ReplaceAll(value, "\n", "\r\n")})
 	}
-	in := appendFrame(nil, wire.CmdOptNeg, offer(6, allActions, allSteps))
-	in = appendFrame(in, wire.CmdConnect, "mail.elsewhere.example\x004\x00\x19192.0.2.9\x00")
-	in = appendFrame(in, wire.CmdMail, "<user@example.com>\x00")
 	for _, selector := range selectors {
 		body := dkim.NewBody()
 		selection, err := dkim.NewHeaderSelection([]string{"*"}, nil, nil)
@@ -81,9 +78,19 @@ func strangersMail(t testing.TB, key ed25519.PrivateKey, selectors ...string) []
 		if err != nil {
 			t.Fatal(err)
 		}
-		in = appendFrame(in, wire.CmdHeader, f.Name+"\x00"+strings.ReplaceAll(f.Value, "\r\n", "\n")+"\x00")
+		header = append(header, f.Name+":"+strings.ReplaceAll(f.Value, "\r\n", "\n"))
 	}
-	for _, h := range plainHeader {
+	return append(header, plainHeader...)
+}
+
+// strangersMail is a whole connection that brings a message of example.com,
+// signed with key once for each selector.
+func strangersMail(t testing.TB, key ed25519.PrivateKey, selectors ...string) []byte {
+	t.Helper()
+	in := appendFrame(nil, wire.CmdOptNeg, offer(6, allActions, allSteps))
+	in = appendFrame(in, wire.CmdConnect, "mail.elsewhere.example\x004\x00\x19192.0.2.9\x00")
+	in = appendFrame(in, wire.CmdMail, "<user@example.com>\x00")
+	for _, h := range strangersHeader(t, key, selectors...) {
 		name, value, _ := strings.Cut(h, ":")
 		in = appendFrame(in, wire.CmdHeader, name+"\x00"+value+"\x00")
 	}

@@ -62,15 +62,19 @@ func (d *Daemon) serveMonitor() *monitor.Server {
 
 // unreachable says why nobody can connect to socket i although it is open.
 func (d *Daemon) unreachable(i int) string {
-	was, path := d.monitor.files[i], d.sockets[i].Addr().String()
+	was, socket := d.monitor.files[i], d.sockets[i]
 	if was == nil {
 		return ""
 	}
-	switch now, err := os.Lstat(path); {
+	remedy := "; restart the daemon"
+	if socket.inherited {
+		remedy = "; restart what opened it, such as its systemd socket unit"
+	}
+	switch now, err := os.Lstat(socket.Addr().String()); {
 	case errors.Is(err, fs.ErrNotExist):
-		return "its file is gone; restart the daemon"
+		return "its file is gone" + remedy
 	case err == nil && !os.SameFile(was, now):
-		return "something else stands in its place; restart the daemon"
+		return "something else stands in its place" + remedy
 	}
 	return ""
 }

@@ -118,19 +118,21 @@ func settingsWithFiles() (all []setting) {
 }
 
 // Nothing that the daemon says has a part of its keys: each line of its log at its
-// lowest level, the answers of its control socket, what the commands print, and
+// lowest level, the answers of its control socket and its monitor, what the commands print, and
 // what is left when it crashes; and it leaves no core dump.
 func TestDaemonKeepsItsKeys(t *testing.T) {
 	t.Parallel()
 	program := buildProgram(t)
-	w := layWatching(t, program, `log_level = "debug"
+	const lines = `log_level = "debug"
 log_lines = "both"
 log_why = true
 log_results = true
 syslog_success = true
 on_internal_error = "tempfail"
 sandbox = false # it would keep the core dump from being written, too
-`)
+`
+	w := layWatching(t, program, lines)
+	w.settings(lines + fmt.Sprintf("monitor_socket = %q\n", "local:"+w.at("m")))
 	rsa, err := keys.Generate("rsa", 2048)
 	w.must(err)
 	inline, err := keys.Generate("ed25519", 0)
@@ -172,6 +174,10 @@ sandbox = false # it would keep the core dump from being written, too
 			_, err = io.Copy(&said, res.Body)
 			w.must(err)
 			res.Body.Close()
+		}
+		for _, path := range []string{"/", "/metrics", "/healthz", "/readyz", "/debug/pprof/heap"} {
+			_, text := askMonitor(t, w.at("m"), path)
+			said.WriteString(text)
 		}
 	}
 	for _, domain := range []string{"example.com", "example.org", "example.net"} {

@@ -78,6 +78,7 @@ func newPlan(n Needs) *plan {
 		p.read(path)
 	}
 	p.grant("/proc/self", readFile|readFolder)
+	p.read("/proc/stat") // when the machine started, from which the start of a process is counted
 	for _, path := range n.Remove {
 		p.grant(parent(path), removeFile)
 	}
