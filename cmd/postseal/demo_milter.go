@@ -69,13 +69,15 @@ func (d *demonstration) hand(host, addr string, fields [][2]string, body string)
 	}
 	defer s.Close()
 	d.queued++
-	if err := s.Macros(gomilter.CodeMail, "i", fmt.Sprintf("DEMO%d", d.queued)); err != nil {
-		return nil, err
-	}
 	steps := []func() (*gomilter.Action, error){
 		func() (*gomilter.Action, error) { return s.Conn(host, gomilter.FamilyInet, 25, addr) },
 		func() (*gomilter.Action, error) { return s.Helo(host) },
-		func() (*gomilter.Action, error) { return s.Mail("alice@"+demoDomain, nil) },
+		func() (*gomilter.Action, error) {
+			if err := s.Macros(gomilter.CodeMail, "i", fmt.Sprintf("DEMO%d", d.queued)); err != nil {
+				return nil, err
+			}
+			return s.Mail("alice@"+demoDomain, nil)
+		},
 		func() (*gomilter.Action, error) { return s.Rcpt("bob@example.net", nil) },
 	}
 	for _, f := range fields {

@@ -84,6 +84,7 @@ func TestHouse(t *testing.T) {
 		"keys/libcrypto":  {},
 		"deploy":          {},
 		"deploy/farm":     {},
+		"deploy/logs":     {},
 		"deploy/packages": {},
 		"keys/published":  {"keys", "keys/libcrypto", "config/dataset", "milter/dkim", "milter/latency", "milter/resolver"},
 	}

@@ -82,7 +82,7 @@ func option(p *roff.Page, f *pflag.Flag) {
 // parted is the long help of a command by where a page has it.
 type parted struct{ described, status, environment string }
 
-// partLong parts it by how its paragraphs begin.
+// partLong parts it by what its paragraphs are about.
 func partLong(long string) parted {
 	var p parted
 	for paragraph := range strings.SplitSeq(long, "\n\n") {
@@ -90,7 +90,7 @@ func partLong(long string) parted {
 		switch {
 		case strings.HasPrefix(paragraph, "Exit status"), strings.HasPrefix(paragraph, "The exit status"):
 			at = &p.status
-		case strings.HasPrefix(paragraph, "The environment"):
+		case strings.Contains(paragraph, "POSTSEAL_"):
 			at = &p.environment
 		}
 		*at += paragraph + "\n\n"

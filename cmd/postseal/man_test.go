@@ -70,6 +70,11 @@ func TestManCommands(t *testing.T) {
 			t.Errorf("postseal(1) does not list %s", name)
 		}
 	}
+	for _, name := range []string{"man1/postseal.1", "man1/postseal-serve.1", "man5/postseal.toml.5"} {
+		if _, words, _ := strings.Cut(manPage(t, dir, name), `.SH "ENVIRONMENT"`); !strings.Contains(words, "POSTSEAL_") {
+			t.Errorf("%s does not say what the environment sets", name)
+		}
+	}
 	pages, err := filepath.Glob(dir + "/man*/*")
 	if err != nil || len(pages) != len(documented(root))+1 {
 		t.Errorf("pages: %q, %v", pages, err)
