@@ -156,7 +156,9 @@ func (i *Image) Start(t testing.TB, host *machine.Machine, o Options) *Container
 		_ = c.cmd.Process.Kill()
 		<-c.ended
 		if t.Failed() {
-			t.Logf("the container printed:\n%s", c.Output.String())
+			output := c.Output.String()
+			const most = 8000
+			t.Logf("the container printed in the end:\n%s", output[max(0, len(output)-most):])
 		}
 	})
 	return c
@@ -187,7 +189,7 @@ func (c *Container) Path(name string) string { return fmt.Sprintf("/proc/%d/root
 func (c *Container) Exec(words ...string) (output string, status int) {
 	c.t.Helper()
 	user, group, _ := strings.Cut(c.user, ":")
-	cmd := exec.Command("nsenter", append([]string{"-t", strconv.Itoa(c.PID()), "-m", "-p", "-r", "--setuid", user, "--setgid", group, "--"}, words...)...)
+	cmd := exec.Command("nsenter", append([]string{"-t", strconv.Itoa(c.PID()), "-m", "-p", "-n", "-r", "--setuid", user, "--setgid", group, "--"}, words...)...)
 	cmd.Env = c.env
 	out, err := cmd.CombinedOutput()
 	if err != nil && cmd.ProcessState == nil {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/postseal/postseal/testdata/machine"
 	"github.com/postseal/postseal/testdata/peers"
 )
 
@@ -69,4 +70,15 @@ func Build(t testing.TB) *Image {
 		t.Fatal(err)
 	}
 	return &Image{Root: run("buildah", "mount", run("buildah", "from", "--pull-never", "postseal:test")), Config: about.Docker.Config}
+}
+
+// On is the image copied to a machine, whose containers are started from it there.
+func (i *Image) On(t testing.TB, host *machine.Machine) *Image {
+	t.Helper()
+	copied := Image{Root: host.Shell("mktemp -d /srv/image.XXXXXX"), Config: i.Config}
+	out, err := exec.Command("cp", "-a", i.Root+"/.", host.Path(copied.Root)).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return &copied
 }
