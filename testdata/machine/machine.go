@@ -67,6 +67,7 @@ ip link set lo up
 mkdir run/old
 pivot_root . run/old
 umount -l /run/old
+mount --make-rshared / # as systemd does where it is in no container: credentials are mounted by a child
 exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin container=test LC_ALL=C.UTF-8 \
 	/lib/systemd/systemd --system --unit=multi-user.target --log-target=console --show-status=no
 `

@@ -1,0 +1,49 @@
+package systemd_test
+
+import (
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/postseal/postseal/testdata/peers"
+)
+
+// The sandbox is as narrow as it can be for what the daemon does. systemd's own
+// measure: 10 is none at all.
+func TestExposure(t *testing.T) {
+	const most = 1.5
+	unit, err := filepath.Abs("postseal.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := exec.LookPath("systemd-analyze"); err != nil {
+		peers.Require(t, err)
+	}
+	out, err := exec.Command("systemd-analyze", "--no-pager", "security", "--offline=yes", unit).CombinedOutput()
+	found := regexp.MustCompile(`Overall exposure level for postseal.service: ([0-9.]+)`).FindSubmatch(out)
+	if err != nil || found == nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if level, err := strconv.ParseFloat(string(found[1]), 64); err != nil || level > most {
+		t.Errorf("exposure level %s, want %v at most\n%s", found[1], most, out)
+	}
+}
+
+// systemd has no complaint about the units, sysusers.d and tmpfiles.d.
+func TestVerify(t *testing.T) {
+	t.Parallel()
+	h := install(t)
+	h.Shell("install -D -m 644 /dev/stdin /etc/systemd/system/postseal.service.d/credentials.conf <<'END'\n" + read(t, "credentials.conf") + "END")
+	h.Shell("systemctl daemon-reload")
+	if out := h.Shell("systemd-analyze --man=no verify postseal.service postseal.socket 2>&1 | grep postseal || true"); out != "" {
+		t.Error(out)
+	}
+	if out := h.Shell("systemd-tmpfiles --create postseal.conf 2>&1; stat -c '%a %U:%G' /var/spool/postfix/postseal; id -Gn postfix"); !strings.HasPrefix(out, "750 postseal:postseal\n") ||
+		!strings.Contains(out, "postseal") {
+		t.Error(out)
+	}
+	h.Shell("systemctl enable postseal.service && systemctl is-enabled postseal.socket")
+}
