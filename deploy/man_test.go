@@ -80,6 +80,22 @@ lines:
 	return words
 }
 
+// usageWords are the words of what a command under OpenDKIM's name prints of its
+// flags.
+func usageWords(t *testing.T, program, name string) []string {
+	t.Helper()
+	link := filepath.Join(t.TempDir(), name)
+	if err := os.Symlink(program, link); err != nil {
+		t.Fatal(err)
+	}
+	out, _ := exec.Command(link, "--help").CombinedOutput() // the exit status is OpenDKIM's
+	_, usage, ok := strings.Cut(string(out), ": usage: ")
+	if !ok {
+		t.Fatalf("%s --help prints %q", name, out)
+	}
+	return strings.Fields(usage)
+}
+
 // bare is a word without what stands around it in a list or a title.
 func bare(word string) string { return strings.ToLower(strings.Trim(word, ".,;:")) }
 
@@ -89,13 +105,15 @@ func TestManPages(t *testing.T) {
 	shows := renderers(t)
 	dir := build(t)
 	program := filepath.Join(dir, "postseal.real")
-	write := exec.Command(program, "man", dir)
-	write.Env = append(os.Environ(), "SOURCE_DATE_EPOCH=1793000000")
-	if out, err := write.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	for _, args := range [][]string{{"man", dir}, {"man", "--opendkim", dir}} {
+		write := exec.Command(program, args...)
+		write.Env = append(os.Environ(), "SOURCE_DATE_EPOCH=1793000000")
+		if out, err := write.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
 	}
 	files, err := filepath.Glob(dir + "/man?/*")
-	if err != nil || len(files) < 15 {
+	if err != nil || len(files) < 20 {
 		t.Fatalf("%d pages, %v", len(files), err)
 	}
 	for _, file := range files {
@@ -106,6 +124,8 @@ func TestManPages(t *testing.T) {
 			switch command, ok := strings.CutPrefix(name, "postseal-"); {
 			case strings.HasSuffix(file, ".5"):
 				words = exampleWords(t)
+			case strings.HasSuffix(file, ".8"):
+				words = usageWords(t, program, name)
 			case ok:
 				words = helpWords(t, program, command)
 			default:

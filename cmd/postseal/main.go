@@ -113,8 +113,8 @@ func newRoot() *cobra.Command {
 		Long: `postseal is a milter daemon for Postfix: it signs the mail that leaves with DKIM
 and verifies the signatures of the mail that arrives.
 
-Every command takes --json. One that cannot do its work then prints {error,
-exit_status} on standard output, and the error in words on standard error.
+Every command but completion takes --json. One that cannot do its work then prints
+{error, exit_status} on standard output, and the error in words on standard error.
 
 Exit status: 0 done; 1 the answer is no (a signature failed, a key differs, no
 daemon answers); 64 a wrong command line; 66 an input cannot be read; 78 the

@@ -16,12 +16,15 @@ import (
 
 // newMan makes the command that packages are built with.
 func newMan() *cobra.Command {
-	return &cobra.Command{
+	var compatible bool
+	cmd := &cobra.Command{
 		Use:    "man DIR",
 		Hidden: true,
 		Short:  "Write the manual pages",
 		Long: `Write the manual pages of all commands to DIR/man1 and the one of postseal.toml to
 DIR/man5. They are made of what --help prints and of the example configuration.
+With --opendkim, those of the commands under OpenDKIM's names to DIR/man8, and no
+other.
 
 The environment variable SOURCE_DATE_EPOCH, in seconds since 1970, is the date of the
 pages; without it they have none.`,
@@ -38,12 +41,18 @@ pages; without it they have none.`,
 				return usage(cmd, "%w", err)
 			}
 			m := manual{date: date, version: service.Version()}
-			if err := m.write(args[0], cmd.Root()); err != nil {
+			pages := m.pages(cmd.Root())
+			if compatible {
+				pages = m.openDKIM()
+			}
+			if err := writePages(args[0], pages); err != nil {
 				return exitError{exitFailed, err}
 			}
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&compatible, "opendkim", false, "write those of OpenDKIM's names")
+	return cmd
 }
 
 // sourceDate reads SOURCE_DATE_EPOCH; empty is the zero time.
@@ -68,12 +77,16 @@ func (m manual) head(name string, section int) roff.Head {
 	return roff.Head{Name: name, Section: section, Date: m.date, Source: "postseal " + m.version, Manual: "postseal"}
 }
 
-// write writes every page below a folder.
-func (m manual) write(dir string, root *cobra.Command) error {
+// pages are those of the program and its configuration, by their path in a folder.
+func (m manual) pages(root *cobra.Command) map[string]string {
 	pages := map[string]string{"man5/postseal.toml.5": m.settings(deploy.Example, environmentWords(root))}
 	for _, c := range documented(root) {
 		pages["man1/"+pageName(c)+".1"] = m.command(c)
 	}
+	return pages
+}
+
+func writePages(dir string, pages map[string]string) error {
 	for name, text := range pages {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

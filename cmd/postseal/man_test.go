@@ -45,7 +45,7 @@ func TestManCommands(t *testing.T) {
 	root := newRoot()
 	dir := t.TempDir()
 	m := manual{date: time.Unix(1_793_000_000, 0), version: "v1"}
-	if err := m.write(dir, root); err != nil {
+	if err := writePages(dir, m.pages(root)); err != nil {
 		t.Fatal(err)
 	}
 	main := manPage(t, dir, "man1/postseal.1")

@@ -6,7 +6,10 @@ package opendkim
 
 import (
 	"io"
+	"maps"
 	"os"
+	"slices"
+	"strings"
 )
 
 // Exit codes of sysexits.h that OpenDKIM's commands use.
@@ -45,6 +48,19 @@ func commands() map[string]func(call) (exit int) {
 // Known reports whether a program called name, without its folder, is one of
 // OpenDKIM's.
 func Known(name string) bool { return commands()[name] != nil }
+
+// Names are the commands' names, in their order.
+func Names() []string { return slices.Sorted(maps.Keys(commands())) }
+
+// Usage is what a [Known] command prints of its flags: how it is called, and a
+// line for each.
+func Usage(name string) (synopsis, flags string) {
+	var b strings.Builder
+	commands()[name](call{name: name, args: []string{"--help"}, in: strings.NewReader(""), out: &b, err: &b})
+	_, text, _ := strings.Cut(b.String(), ": usage: ")
+	synopsis, flags, _ = strings.Cut(text, "\n")
+	return synopsis, flags
+}
 
 // Main runs the command of a [Known] name with the words that follow it on the
 // command line, and returns its exit code.
