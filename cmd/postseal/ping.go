@@ -192,7 +192,11 @@ func (p *pinger) findTargets() error {
 func (r *pinged) print(cmd *cobra.Command) {
 	out := cmd.OutOrStdout()
 	for _, s := range r.Sockets {
-		fmt.Fprintf(out, "%s: %d messages answered in %s\n", s.Socket, s.Messages, time.Duration(s.Seconds*float64(time.Second)).Round(time.Microsecond))
+		if s.Messages == 0 {
+			continue
+		}
+		took := time.Duration(s.Seconds * float64(time.Second)).Round(time.Microsecond)
+		fmt.Fprintf(out, "%s: messages answered: %d, in %s\n", s.Socket, s.Messages, took)
 	}
 	for _, k := range r.Keys {
 		if !k.Signs {
