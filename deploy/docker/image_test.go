@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -84,6 +85,14 @@ func TestCommands(t *testing.T) {
 		if status := c.Wait(); status != tt.status || !strings.Contains(c.Output.String(), tt.output) {
 			t.Errorf("%s: status %d, want %d; output %q", strings.Join(tt.words, " "), status, tt.status, c.Output.String())
 		}
+	}
+}
+
+// Where nothing can build an image, make says what would.
+func TestNoBuilder(t *testing.T) {
+	out, err := exec.Command("make", "-C", "../..", "image", "BUILDER=none").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "apt-get install buildah") {
+		t.Errorf("%v: %s", err, out)
 	}
 }
 

@@ -29,7 +29,7 @@ type volume struct {
 // newVolume makes a volume with files; those of a Secret are in memory.
 func newVolume(t *testing.T, node *machine.Machine, name, mode string, group int, files map[string]string) *volume {
 	v := &volume{t: t, node: node, dir: "/var/lib/kubelet/" + name, mode: mode, group: group}
-	node.Shell("mkdir -p " + v.dir)
+	node.Shell("mkdir -p -m 777 " + v.dir)
 	if mode == "0440" {
 		node.Shell("mount -t tmpfs -o mode=1777 tmpfs " + v.dir)
 	}
@@ -49,7 +49,7 @@ func (v *volume) set(files map[string]string) {
 		script = append(script, "mv next-"+name+" "+state+"/"+name, "chmod "+v.mode+" "+state+"/"+name)
 	}
 	group := strconv.Itoa(v.group)
-	script = append(script, "chgrp -R "+group+" . "+state, "chmod 2755 "+state, "chmod g+rxs .",
+	script = append(script, "chgrp -R "+group+" . "+state, "chmod 2755 "+state, "chmod g+s .",
 		"ln -s "+state+" ..data_tmp", "mv -T ..data_tmp ..data")
 	for name := range files {
 		script = append(script, "[ -L "+name+" ] || ln -s ..data/"+name+" "+name)

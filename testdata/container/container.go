@@ -60,6 +60,7 @@ const patience = 2 * time.Minute
 // the second "--". As a runtime does it, what is mounted on is made first, and the
 // root is closed to changes in the end.
 const start = `set -e
+umask 022
 image=$1 work=$2 readonly=$3
 shift 3
 mount -t tmpfs -o mode=755 tmpfs "$work"

@@ -32,6 +32,7 @@ const patience = 2 * time.Minute
 // for the mounts, $2 the hierarchy of control groups. Of the early boot only the
 // journal is left: the rest would look for hardware.
 const boot = `set -e
+umask 022 # the root folder is for all users
 mount -t tmpfs tmpfs "$1"
 mkdir "$1/upper" "$1/work" "$1/root"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/root"
