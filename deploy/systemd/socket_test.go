@@ -1,3 +1,5 @@
+//go:build deploy
+
 package systemd_test
 
 import (

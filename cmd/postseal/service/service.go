@@ -104,6 +104,7 @@ func Run(ctx context.Context, o Options) error {
 		if m.wants() {
 			o.say("in the background the service manager is told nothing, and its sockets are not used: where the unit has Type=notify, " +
 				`WatchdogSec= or a .socket, run the daemon in the foreground (-f, or "Background no")`)
+			m.tell("STATUS=")
 		}
 		return o.launch()
 	case process.AutoRestart:
