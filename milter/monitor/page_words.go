@@ -45,7 +45,7 @@ func rateWords(v float64) string {
 	switch {
 	case math.IsNaN(v):
 		return none
-	case v == 0 || v >= 9.95 || v == math.Trunc(v):
+	case v >= 9.95 || math.Abs(v-math.Round(v)) < 0.05:
 		return count(uint64(math.Round(v)))
 	}
 	return strconv.FormatFloat(v, 'f', 1, 64)
