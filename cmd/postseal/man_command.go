@@ -98,14 +98,10 @@ func partLong(long string) parted {
 	return p
 }
 
-// environmentWords are those that a command has about the environment's settings.
+// environmentWords are those that serve has about the environment's settings.
 func environmentWords(root *cobra.Command) string {
-	for _, c := range root.Commands() {
-		if words := partLong(c.Long).environment; words != "" {
-			return words
-		}
-	}
-	return ""
+	serve, _, _ := root.Find([]string{"serve"}) // where there is none, root
+	return partLong(serve.Long).environment
 }
 
 // exitStatus writes what the exit codes mean: those of the command, and those of

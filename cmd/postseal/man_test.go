@@ -71,8 +71,9 @@ func TestManCommands(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"man1/postseal.1", "man1/postseal-serve.1", "man5/postseal.toml.5"} {
-		if _, words, _ := strings.Cut(manPage(t, dir, name), `.SH "ENVIRONMENT"`); !strings.Contains(words, "POSTSEAL_") {
-			t.Errorf("%s does not say what the environment sets", name)
+		_, words, _ := strings.Cut(manPage(t, dir, name), `.SH "ENVIRONMENT"`)
+		if missing := lost(environmentWords(root), words); len(missing) > 0 || !strings.Contains(words, "POSTSEAL_") {
+			t.Errorf("%s does not say what the environment sets: it lacks %q", name, missing)
 		}
 	}
 	pages, err := filepath.Glob(dir + "/man*/*")
