@@ -37,6 +37,7 @@ deploy)
     prometheus                # promtool judges metrics and alerts
     mandoc man-db             # judge and show man pages
     bash-completion zsh fish  # complete command lines
+    bsdextrautils             # col, which takes the boldface out of pages
     jq                        # reads the log as the README does
     haproxy                   # stands between a Postfix and several daemons
   )
