@@ -109,9 +109,10 @@ func startDemo(cmd *cobra.Command, asJSON bool) (d *demonstration, err error) {
 	if d.dir, err = os.MkdirTemp("", "postseal-demo-"); err != nil {
 		return nil, err
 	}
+	started := d // the returns below give none
 	defer func() {
 		if err != nil {
-			err = d.end(err)
+			err = started.end(err)
 		}
 	}()
 	d.say("1. A key for %s, selector %s", demoDomain, demoSelector)
