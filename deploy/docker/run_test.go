@@ -113,7 +113,9 @@ func begin(t *testing.T, addr string) (rest func() ([]milter.ModifyAction, *milt
 			t.Fatalf("%v, %v", action, err)
 		}
 	}
-	return func() ([]milter.ModifyAction, *milter.Action, error) { return s.BodyReadFrom(strings.NewReader("Hello.\r\n")) }
+	return func() ([]milter.ModifyAction, *milter.Action, error) {
+		return s.BodyReadFrom(strings.NewReader("Hello.\r\n"))
+	}
 }
 
 // documented are the commands in the comment at the top of a file, which are
@@ -177,7 +179,7 @@ func dockerRun(t *testing.T, dir, command string) (o container.Options) {
 			o.Mounts = append(o.Mounts, container.Mount{Source: source, Target: parts[1], ReadOnly: len(parts) > 2 && parts[2] == "ro"})
 		case "--tmpfs":
 			o.Mounts = append(o.Mounts, container.Mount{Target: value})
-		case "-p", "--name", "--restart":
+		case "-p", "--name", "--restart", "--stop-timeout":
 		case "--cap-drop", "--security-opt":
 			if value != "ALL" && value != "no-new-privileges" { // as every container of these tests
 				t.Fatalf("%s %s is not known here", flag, value)
