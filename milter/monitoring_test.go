@@ -202,7 +202,12 @@ nameservers = [%q]
 					want[name] += n
 				}
 			}
-			if diff := cmp.Diff(want, change(before, d.metrics(t))); diff != "" {
+			diff := "not asked"
+			// A question may go on for a moment when the mail's time for it is over.
+			for end := time.Now().Add(time.Minute); diff != "" && time.Now().Before(end); time.Sleep(time.Millisecond) {
+				diff = cmp.Diff(want, change(before, d.metrics(t)))
+			}
+			if diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
