@@ -83,17 +83,16 @@ func TestHouse(t *testing.T) {
 		"keys":            {"config/dataset", "keys/libcrypto", "milter/dkim"},
 		"keys/libcrypto":  {},
 		"deploy":          {},
-		"deploy/farm":     {},
-		"deploy/logs":     {},
-		"deploy/packages": {},
-		"deploy/systemd":  {},
 		"keys/published":  {"keys", "keys/libcrypto", "config/dataset", "milter/dkim", "milter/latency", "milter/resolver"},
 	}
 	opensNothing := []string{"milter/wire", "milter/dkim", "milter/authres", "milter/mailbox", "milter/rewrite"}
 	seen := map[string]bool{}
 	for _, r := range rooms(t) {
+		if len(r.GoFiles) == 0 {
+			continue // nothing but tests
+		}
 		seen[r.name()] = true
-		if len(r.GoFiles) > 0 && r.Doc == "" {
+		if r.Doc == "" {
 			t.Errorf("%s has no doc comment", r.name())
 		}
 		may, limited := allowed[r.name()]
