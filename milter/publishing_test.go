@@ -327,3 +327,23 @@ func TestPublishingPanic(t *testing.T) {
 		t.Errorf("%s: %+v", state, finding)
 	}
 }
+
+// A daemon with a monitor knows, and tells both who asks it for its status and the
+// page; one without does not ask.
+func TestDaemonPublishing(t *testing.T) {
+	t.Parallel()
+	with := startDaemonWith(t, "monitor_socket = \"local:"+t.TempDir()+"/m\"")
+	without := startDaemon(t)
+	for end := time.Now().Add(time.Minute); with.Status().Keys[0].Published != "published"; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("it does not know: %+v\n%s", with.Status().Keys, with.log)
+		}
+	}
+	st := with.monitorStatus()
+	if k := st.Keys[0]; k.Published != monitor.Published || k.Asked.IsZero() || st.Published[monitor.Published] != 1 || st.Unasked != "" {
+		t.Errorf("%+v, %v, %q", k, st.Published, st.Unasked)
+	}
+	if without.monitor.publishing != nil || without.Status().Keys[0].Published != "" {
+		t.Error("one without a monitor asks")
+	}
+}
