@@ -310,7 +310,8 @@ type Config struct {
 	// IdleTimeout bounds the time between two frames. An MTA is silent while
 	// its client sends the mail. Default 2 h.
 	IdleTimeout Duration `toml:"idle_timeout"`
-	// DrainTimeout is how long a stop waits for mail in progress. Default 30 s.
+	// DrainTimeout is how long a stop waits for mail in progress. Default 20 s: after a
+	// restart, Postfix waits 30 s at most to be greeted (milter_command_timeout).
 	DrainTimeout Duration `toml:"drain_timeout"`
 
 	// Logs.
@@ -406,7 +407,7 @@ func Default() *Config {
 		MaximumConnections:        1000,
 		FrameTimeout:              Duration(30 * time.Second),
 		IdleTimeout:               Duration(2 * time.Hour),
-		DrainTimeout:              Duration(30 * time.Second),
+		DrainTimeout:              Duration(20 * time.Second),
 		LogFormat:                 "text",
 		LogLines:                  "structured",
 		SyslogFacility:            "mail",

@@ -111,7 +111,7 @@ func TestManagedProcess(t *testing.T) {
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	s.want("STOPPING=1", "STATUS=stopping; messages in progress have 30s", "EXTEND_TIMEOUT_USEC=40000000")
+	s.want("STOPPING=1", "STATUS=stopping; messages in progress have 20s", "EXTEND_TIMEOUT_USEC=30000000")
 	if err := s.cmd.Wait(); err != nil {
 		t.Error(err)
 	}
