@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -42,6 +41,7 @@ type pinger struct {
 	sockets         []pingedSocket
 	problems, notes []string
 	status          *milter.Status // what the daemon says of itself, if it does
+	unasked         error          // why it does not
 }
 
 func (p *pinger) note(format string, args ...any) {
@@ -78,8 +78,10 @@ func (p *pinger) trouble(ctx context.Context) (bad []keys.KeyInfo) {
 	if p.elsewhere || p.cfg == nil {
 		return nil
 	}
-	s, err := milter.Control{Dir: p.cfg.RuntimeDirectory}.Trouble(ctx)
+	c := milter.Control{Dir: p.cfg.RuntimeDirectory}
+	s, err := c.Trouble(ctx)
 	if err != nil {
+		p.unasked = unreachable(c, err)
 		return nil
 	}
 	s.Keys = slices.DeleteFunc(s.Keys, func(k keys.KeyInfo) bool { return k.State != keys.StateDisabled && k.State != keys.StateStale })
@@ -304,8 +306,8 @@ func (p *pinger) wordsOf(k keys.KeyInfo) string {
 // concludeStatus adds what the daemon says of keys and rows that were not asked.
 func (p *pinger) concludeStatus(told map[string]bool) {
 	if p.status == nil {
-		if p.cfg != nil && !p.elsewhere {
-			p.note("the daemon was not asked for keys that it knows cannot sign: nobody answers on %s", filepath.Join(p.cfg.RuntimeDirectory, "control.sock"))
+		if p.unasked != nil {
+			p.note("the daemon was not asked which keys it has trouble with: %v", p.unasked)
 		}
 		return
 	}

@@ -70,7 +70,9 @@ func TestPingNobodyAnswers(t *testing.T) {
 		{"one that hangs", func(net.Conn) {}, []string{"--timeout", "300ms"}, "no answer within 300ms; the daemon hangs, or no milter listens there"},
 		{"an SMTP server", func(c net.Conn) { _, _ = c.Write([]byte("220 mx.example.com ESMTP Postfix\r\n")) }, nil, "does a milter listen there?"},
 		{"one that closes", func(c net.Conn) { c.Close() }, nil, "maximum_connections may be in use (postseal status), or no milter listens there"},
-		{"one with another version", func(c net.Conn) { _, _ = c.Write([]byte("\x00\x00\x00\x0dO\x00\x00\x00\x63\x00\x00\x00\x00\x00\x00\x00\x00")) }, nil,
+		{"one with another version", func(c net.Conn) {
+			_, _ = c.Write([]byte("\x00\x00\x00\x0dO\x00\x00\x00\x63\x00\x00\x00\x00\x00\x00\x00\x00"))
+		}, nil,
 			"negotiation: the filter speaks version 99, and 6 was offered"},
 		{"one that accepts all mail", func(c net.Conn) {
 			_, _ = c.Write([]byte("\x00\x00\x00\x0dO\x00\x00\x00\x06\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01a"))

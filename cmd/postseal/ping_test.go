@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/postseal/postseal/keys"
+	"github.com/postseal/postseal/milter"
 	"github.com/postseal/postseal/testdata/peers"
 )
 
@@ -119,7 +120,7 @@ func (m *machine) serve(config string) *os.Process {
 			m.t.Fatalf("the daemon ended: %v\n%s", err, log.String())
 		default:
 		}
-		if m.command("status", "--runtime-directory", m.path("run")).Run() == nil {
+		if _, err := (milter.Control{Dir: m.path("run")}).Status(m.t.Context()); err == nil {
 			return cmd.Process
 		}
 		if time.Now().After(end) {
