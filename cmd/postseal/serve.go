@@ -29,6 +29,10 @@ that have begun, also where the client is still sending (for drain_timeout at mo
 and exits with 0; a second one ends it at once.
 SIGHUP and SIGUSR1 reload the configuration at once, as "postseal reload" does.
 
+systemd is told when it serves, reloads and stops (Type=notify), and as long as it
+answers itself (WatchdogSec=). Sockets that systemd has opened are used in place of
+those of the same address in the configuration; others are served, too.
+
 With --sandbox, which postseal.toml has on by default (sandbox), the daemon can read
 once it has started what it needs and nothing more, where the kernel has Landlock:
 the folders of the configuration, of the files that it names and of the keys, and
