@@ -62,7 +62,8 @@ build: go ## build bin/postseal and bin/milterload
 	bin/postseal version
 
 packages: go ## build a .deb and a .rpm in bin/packages (VERSION=1.2.3, ARCH=arm64)
-	@GO="$(GO)" VERSION="$(VERSION)" deploy/packages/build bin/packages $(ARCH)
+	@rm -rf bin/packages # one version
+	GO="$(GO)" VERSION="$(VERSION)" deploy/packages/build bin/packages $(ARCH)
 	ls -l bin/packages
 
 image: go ## build the container image IMAGE (postseal:latest, ARCH=arm64) with docker, podman or buildah
