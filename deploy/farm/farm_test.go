@@ -249,8 +249,14 @@ func (h *host) end(signal syscall.Signal) {
 	}
 }
 
-// signed is how many messages the host has signed.
+// signed is how many messages the host has signed, as far as its log has come.
 func (h *host) signed() int { return strings.Count(h.log.String(), " signed=") }
+
+// hasSigned waits until it is that many.
+func (h *host) hasSigned(count int) {
+	h.f.t.Helper()
+	h.f.await(fmt.Sprintf("a log of %d messages", count), func() bool { return h.signed() == count })
+}
 
 // await waits until something is so.
 func (f *farm) await(what string, so func() bool) {

@@ -30,8 +30,8 @@ func TestKillUnderLoad(t *testing.T) {
 	}
 	l.flow(20)
 	l.finish()
-	if f.hosts[0].signed() == 0 || f.hosts[1].signed() == 0 {
-		t.Errorf("one of the hosts has signed nothing")
+	for _, h := range f.hosts {
+		f.await("each host to have signed", func() bool { return h.signed() > 0 })
 	}
 }
 
@@ -39,7 +39,7 @@ func TestKillUnderLoad(t *testing.T) {
 // follows in that session, and a new session has the other host.
 func TestKillInSession(t *testing.T) {
 	f := start(t, byName)
-	for _, row := range []struct {
+	for n, row := range []struct {
 		name  string
 		begin func(*smtp.Client) (end func() error) // of the message in flight
 	}{
@@ -70,11 +70,8 @@ func TestKillInSession(t *testing.T) {
 			if code := replyCode(t, postfix.Send(c, author, []string{inbox}, letter("same session"))); code/100 != 4 {
 				t.Errorf("in the same session Postfix answers %d", code)
 			}
-			was := f.hosts[1].signed()
 			must(t, f.postfix.Deliver(postfix.Client{}, author, []string{inbox}, letter(row.name)))
-			if f.hosts[1].signed() != was+1 {
-				t.Error("the other host has not signed what came again")
-			}
+			f.hosts[1].hasSigned(n + 1)
 			f.hosts[0].serve()
 		})
 	}
@@ -123,9 +120,7 @@ func TestSharedTables(t *testing.T) {
 		message := bytes.ReplaceAll(letter(subject), []byte(author), []byte("user@new.example"))
 		must(t, f.postfix.Deliver(postfix.Client{}, author, []string{inbox}, message))
 		f.wantSealed(f.mailbox()[subject][0], 1)
-		if signed := h.signed(); signed != 1 {
-			t.Errorf("host %d has signed %d messages", n, signed)
-		}
+		h.hasSigned(1)
 		h.end(syscall.SIGKILL)
 	}
 }
@@ -153,9 +148,7 @@ func TestHostThatIsSilent(t *testing.T) {
 	must(t, f.postfix.Deliver(postfix.Client{}, author, []string{inbox}, letter("patient")))
 	t.Logf("accepted after %v", time.Since(began).Round(time.Millisecond))
 	f.wantSealed(f.mailbox()["patient"][0], 1)
-	if n := f.hosts[1].signed(); n != 1 {
-		t.Errorf("the second host has signed %d messages", n)
-	}
+	f.hosts[1].hasSigned(1)
 }
 
 // silent listens where nothing is accepted: with its queue full, the kernel drops
