@@ -68,6 +68,7 @@ func TestPackages(t *testing.T) {
 	t.Run("Configuration", func(t *testing.T) { configuration(t, first) })
 	t.Run("Reproducible", func(t *testing.T) { reproducible(t, first) })
 	t.Run("Debian", func(t *testing.T) { debian(t, first, second) })
+	t.Run("Readme", func(t *testing.T) { readme(t, first) })
 	t.Run("PostfixLater", func(t *testing.T) { postfixLater(t, first) })
 	t.Run("WithoutSystemd", func(t *testing.T) { withoutSystemd(t, first) })
 	t.Run("Compat", func(t *testing.T) { compat(t, first, second) })

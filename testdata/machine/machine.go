@@ -63,6 +63,8 @@ for unit in network-online.target systemd-resolved.service systemd-udevd.service
 	dev-hugepages.mount dev-mqueue.mount sys-kernel-debug.mount sys-kernel-tracing.mount; do
 	ln -s /dev/null etc/systemd/system/$unit
 done
+mkdir -p etc/systemd/journald.conf.d
+printf '[Journal]\nReadKMsg=no\n' >etc/systemd/journald.conf.d/alone.conf # the kernel is not ours alone
 rm -f usr/sbin/policy-rc.d # packages may start services here
 ip link set lo up
 mkdir run/old
@@ -92,8 +94,13 @@ func Start(t testing.TB) *Machine {
 	if err != nil {
 		peers.Require(t, fmt.Errorf("no control group for a systemd: %w", err))
 	}
+	mounts, err := os.MkdirTemp("", "machine-") // no comma in it, which overlayfs takes for the end
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(mounts) })
 	cmd := exec.Command("sh", "-c", `echo $$ >"$1/cgroup.procs" && exec unshare -mpfCiun --kill-child --propagation private sh -c "$2" sh "$3" "$4"`,
-		"sh", group, boot, t.TempDir(), hierarchy)
+		"sh", group, boot, mounts, hierarchy)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // a test that times out cleans nothing up
 	var output strings.Builder
 	cmd.Stdout, cmd.Stderr = &output, &output
