@@ -212,6 +212,7 @@ key_table = "file:key.table"
 signing_table = "refile:signing.table"
 internal_hosts = "127.0.0.1"
 require_safe_keys = false # of a temporary folder
+drain_timeout = "2m" # this machine is slower than a mail host
 `, h.f.port, address, filepath.Join(h.dir, "run"), h.f.shared)
 	must(h.f.t, os.WriteFile(filepath.Join(h.dir, "postseal.toml"), []byte(text), 0o644))
 }
@@ -223,6 +224,7 @@ func (h *host) serve() {
 	var own locked
 	cmd := exec.Command(program(t), "serve", "-c", filepath.Join(h.dir, "postseal.toml"))
 	cmd.Stderr = io.MultiWriter(&own, &h.log)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // a test that times out cleans nothing up
 	must(t, cmd.Start())
 	ended := make(chan struct{})
 	go func() { _ = cmd.Wait(); close(ended) }()
@@ -242,10 +244,15 @@ func (h *host) serve() {
 func (h *host) end(signal syscall.Signal) {
 	h.f.t.Helper()
 	must(h.f.t, h.cmd.Process.Signal(signal))
+	h.gone()
+}
+
+func (h *host) gone() {
+	h.f.t.Helper()
 	select {
 	case <-h.ended:
 	case <-time.After(patience):
-		h.f.t.Fatalf("the daemon does not end after %v", signal)
+		h.f.t.Fatal("the daemon does not end")
 	}
 }
 
@@ -286,6 +293,22 @@ func (f *farm) mailbox() map[string][][]byte {
 		bySubject[string(subject)] = append(bySubject[string(subject)], msg)
 	}
 	return bySubject
+}
+
+// wantEachOnce wants that many messages to have been accepted, and to be delivered
+// once, with one signature.
+func (f *farm) wantEachOnce(accepted int) {
+	f.t.Helper()
+	box := f.mailbox()
+	for subject, messages := range box {
+		if len(messages) != 1 {
+			f.t.Errorf("%s: delivered %d times", subject, len(messages))
+		}
+		f.wantSealed(messages[0], 1)
+	}
+	if len(box) != accepted {
+		f.t.Errorf("%d messages were accepted, %d are there", accepted, len(box))
+	}
 }
 
 // wantSealed wants a message to have that many signatures, all of them valid.

@@ -55,6 +55,7 @@ func startBalancer(f *farm) *balancer {
 	cmd := exec.Command(program, "-db", "-f", conf)
 	var log locked
 	cmd.Stdout, cmd.Stderr = &log, &log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // a test that times out cleans nothing up
 	must(t, cmd.Start())
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()

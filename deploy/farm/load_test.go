@@ -82,16 +82,7 @@ func (l *load) finish() {
 	t.Helper()
 	l.over.Store(true)
 	l.all.Wait()
-	box := l.f.mailbox()
-	for subject, messages := range box {
-		if len(messages) != 1 {
-			t.Errorf("%s: delivered %d times", subject, len(messages))
-		}
-		l.f.wantSealed(messages[0], 1)
-	}
-	if accepted := l.accepted.Load(); int64(len(box)) != accepted {
-		t.Errorf("%d messages were accepted, %d delivered", accepted, len(box))
-	}
+	l.f.wantEachOnce(int(l.accepted.Load()))
 	t.Logf("%d messages accepted and delivered, %d deferrals; signed by the hosts: %d, %d",
 		l.accepted.Load(), l.deferred.Load(), l.f.hosts[0].signed(), l.f.hosts[1].signed())
 }

@@ -47,15 +47,7 @@ func TestKillInSession(t *testing.T) {
 			must(t, postfix.Send(c, author, []string{inbox}, letter("the one before")))
 			return func() error { return postfix.Send(c, author, []string{inbox}, letter("between two messages")) }
 		}},
-		{"in a message", func(c *smtp.Client) func() error {
-			must(t, c.Mail(author))
-			must(t, c.Rcpt(inbox))
-			w, err := c.Data()
-			must(t, err)
-			_, err = w.Write(letter("in a message"))
-			must(t, err)
-			return w.Close
-		}},
+		{"in a message", func(c *smtp.Client) func() error { return sending(t, c, "in a message") }},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			c, err := f.postfix.Dial(postfix.Client{})
@@ -75,21 +67,55 @@ func TestKillInSession(t *testing.T) {
 			f.hosts[0].serve()
 		})
 	}
-	box := f.mailbox()
-	for subject, messages := range box {
-		if len(messages) != 1 {
-			t.Errorf("%s: delivered %d times", subject, len(messages))
-		}
-		f.wantSealed(messages[0], 1)
-	}
-	if len(box) != 3 {
-		t.Errorf("%d messages are there, want 3", len(box))
-	}
+	f.wantEachOnce(3)
 }
 
-// Each host in turn is stopped, exchanged and started. Postfix has connections to
-// the one that stops: those that wait for their next message are closed, so that
-// this message is deferred. Nothing else happens.
+// sending sends a message but for its end.
+func sending(t testing.TB, c *smtp.Client, subject string) (end func() error) {
+	t.Helper()
+	must(t, c.Mail(author))
+	must(t, c.Rcpt(inbox))
+	w, err := c.Data()
+	must(t, err)
+	_, err = w.Write(letter(subject))
+	must(t, err)
+	return w.Close
+}
+
+// The daemon is stopped: it waits for the message that a client is still sending, and
+// signs it. What comes after that in an open session gets a 4xx, and a new session
+// has the other host.
+func TestStopInSession(t *testing.T) {
+	f := start(t, byName)
+	dial := func() *smtp.Client {
+		c, err := f.postfix.Dial(postfix.Client{})
+		must(t, err)
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	between, busy := dial(), dial()
+	must(t, postfix.Send(between, author, []string{inbox}, letter("before")))
+	end := sending(t, busy, "in a message")
+	must(t, f.hosts[0].cmd.Process.Signal(syscall.SIGTERM))
+	f.await("a stop", func() bool { return strings.Contains(f.hosts[0].log.String(), "msg=stopping") })
+	must(t, end())
+	f.hosts[0].gone()
+	f.hosts[0].hasSigned(2)
+	for name, c := range map[string]*smtp.Client{"between two messages": between, "after a message": busy} {
+		for range 2 {
+			if code := replyCode(t, postfix.Send(c, author, []string{inbox}, letter(name))); code/100 != 4 {
+				t.Errorf("%s Postfix answers %d", name, code)
+			}
+			_ = c.Reset()
+		}
+		must(t, f.postfix.Deliver(postfix.Client{}, author, []string{inbox}, letter(name)))
+	}
+	f.hosts[1].hasSigned(2)
+	f.wantEachOnce(4)
+}
+
+// Each host in turn is stopped, exchanged and started. A client that begins a new
+// session after a 4xx has one of them for each stop at most.
 func TestRollingUpgrade(t *testing.T) {
 	f := start(t, byName)
 	l := f.startLoad()

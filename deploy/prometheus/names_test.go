@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -66,6 +67,7 @@ mode = "v"
 	var log strings.Builder
 	cmd := exec.Command(program, "serve", "-c", conf)
 	cmd.Stderr = &log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // a test that times out cleans nothing up
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -196,6 +197,7 @@ require_safe_keys = false
 	log := new(safeBuffer)
 	daemon := exec.Command(at("postseal"), "serve", "-c", at("postseal.toml"))
 	daemon.Stderr = log
+	daemon.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // a test that times out cleans nothing up
 	if err := daemon.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +233,7 @@ require_safe_keys = false
 		return strings.Contains(text, "✓ published") && strings.Contains(text, "✕ missing") && b.eval("document.querySelectorAll('.plot path').length") != "0"
 	})
 	for _, want := range []string{
-		`Not ready: 1 reason – postseal`, `1 of 3 keys cannot sign\.`, `DNS does not publish 1 key as needed`,
+		`Not ready: 1 reason – postseal`, `1 of 3 keys cannot sign; the first is "org": d=example\.org s=s1\.`, `DNS does not publish 1 key as needed`,
 		`Process\s+` + fmt.Sprint(daemon.Process.Pid), `unix:` + regexp.QuoteMeta(at("s")), `Sandbox\s+landlock`,
 		`Messages per minute, last hour`, `Time to answer, last hour`, `signed\s+\d+\s+[1-9]\d*`, `tempfail`,
 		`The configuration of the start is in force`,
