@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -35,6 +36,10 @@ type generated struct {
 	SigningTable string `json:"signing_table"`
 	// Added names the tables that have these rows now.
 	Added []string `json:"added,omitempty"`
+	// owner is the daemon's user, if the key is theirs now; reload is whether the
+	// daemon has to be told of the rows.
+	owner  string
+	reload bool
 }
 
 func newGenkey() *cobra.Command {
@@ -52,10 +57,11 @@ The key goes into the file SELECTOR.private in the current folder, or where -o s
 with mode 0600. A file that is there is never overwritten. The key itself is not
 printed.
 
-With --add, the key goes into keys/DOMAIN/SELECTOR.private beside the configuration,
-belongs to the user that the daemon runs as, and the two rows are added at the end of
-the tables that the configuration names. A running daemon signs with it at once: until
-DNS shows the record, others see a signature that does not verify.
+With --add, the key goes into keys/DOMAIN/SELECTOR.private beside key_table, belongs
+to the user that the daemon runs as, and the two rows are added at the end of the
+tables that the configuration names. A running daemon sees them within moments, or
+with watch_files = false at the next reload, and signs with the key: until DNS shows
+the record, others see a signature that does not verify.
 
 With --json: file, type, bits (RSA), domain, selector, name, value, zone, key_table,
 signing_table, and added with --add: the tables' files.`,
@@ -70,16 +76,21 @@ signing_table, and added with --add: the tables' files.`,
 			if g.Type == "ed25519" && cmd.Flags().Changed("bits") {
 				return usage(cmd, "--bits is for RSA: every Ed25519 key has the same size")
 			}
+			if !add && (cmd.Flags().Changed("config") || user != "") {
+				return usage(cmd, "-c and --user are for --add")
+			}
+			key, err := g.make(cmd)
+			if err != nil {
+				return err
+			}
 			var to *tableFiles
 			if add {
-				var err error
 				if to, err = openTables(cmd, config, user); err != nil {
 					return err
 				}
-			} else if cmd.Flags().Changed("config") || user != "" {
-				return usage(cmd, "-c and --user are for --add")
+				defer to.close()
 			}
-			if err := g.make(cmd, to); err != nil {
+			if err := g.write(cmd, key, to); err != nil {
 				return err
 			}
 			if g.Type == "rsa" && g.Bits < recommendedBits {
@@ -105,22 +116,30 @@ signing_table, and added with --add: the tables' files.`,
 	return cmd
 }
 
-// make makes the key, writes it and fills in the rest of g. The rows go into
-// tables, if not nil.
-func (g *generated) make(cmd *cobra.Command, to *tableFiles) error {
+// make makes the key and its record.
+func (g *generated) make(cmd *cobra.Command) (crypto.Signer, error) {
 	name, err := published.RecordName(g.Selector, g.Domain)
 	if err != nil {
-		return usage(cmd, "%w", err)
+		return nil, usage(cmd, "%w", err)
 	}
 	g.Name = name
 	g.Selector, g.Domain, _ = strings.Cut(name, "._domainkey.")
 	key, err := keys.Generate(g.Type, g.Bits)
 	if err != nil {
-		return usage(cmd, "%w", err)
+		return nil, usage(cmd, "%w", err)
 	}
 	if g.Type != "rsa" {
 		g.Bits = 0
 	}
+	g.Value = keys.RecordText(key.Public())
+	g.Zone = keys.ZoneRecord(g.Selector, g.Domain, g.Value)
+	return key, nil
+}
+
+// write writes the key and fills in the rest of g. The rows go into tables, if not
+// nil.
+func (g *generated) write(cmd *cobra.Command, key crypto.Signer, to *tableFiles) error {
+	var err error
 	if to != nil {
 		if err := to.prepare(g); err != nil {
 			return exitError{exitFailed, err}
@@ -128,6 +147,9 @@ func (g *generated) make(cmd *cobra.Command, to *tableFiles) error {
 	}
 	if g.File, err = keyPath(g.File, g.Selector); err != nil {
 		return err
+	}
+	if i := strings.IndexAny(g.File, "#%\n"); to != nil && i >= 0 {
+		return usage(cmd, "the path %s cannot stand in a table: it has a %q; choose another with -o", g.File, g.File[i])
 	}
 	err = keys.WritePrivate(g.File, key)
 	switch {
@@ -138,15 +160,13 @@ func (g *generated) make(cmd *cobra.Command, to *tableFiles) error {
 	case err != nil:
 		return exitError{exitFailed, fmt.Errorf("the key cannot be written: %w", err)}
 	}
-	g.Value = keys.RecordText(key.Public())
-	g.Zone = keys.ZoneRecord(g.Selector, g.Domain, g.Value)
 	g.KeyTable = fmt.Sprintf("%s %s:%s:%s", g.Name, g.Domain, g.Selector, g.File)
 	g.SigningTable = fmt.Sprintf("*@%s %s", g.Domain, g.Name)
 	if to == nil {
 		return nil
 	}
 	if err := to.add(cmd, g); err != nil {
-		return exitError{exitFailed, fmt.Errorf("the key is in %s, and not in use: %w", g.File, err)}
+		return exitError{exitFailed, fmt.Errorf("the key is in %s, and not in use: %w\nadd what is missing of these rows by hand:\n%s\n%s", g.File, err, g.KeyTable, g.SigningTable)}
 	}
 	return nil
 }
@@ -170,7 +190,9 @@ func (g *generated) print(cmd *cobra.Command) {
 		kind = fmt.Sprintf("RSA, %d bits", g.Bits)
 	}
 	fmt.Fprintf(out, "The private key (%s) is in %s.\n", kind, g.File)
-	if len(g.Added) == 0 {
+	if g.owner != "" {
+		fmt.Fprintf(out, "It belongs to the user %s, who alone can read it.\n", g.owner)
+	} else {
 		fmt.Fprintln(out, "Only its owner can read it: give it to the user that the daemon runs as.")
 	}
 	fmt.Fprintf(out, `
@@ -187,6 +209,9 @@ func (g *generated) print(cmd *cobra.Command) {
 `, g.Zone, g.Selector+"._domainkey", g.Name, g.Value)
 	if len(g.Added) > 0 {
 		fmt.Fprintf(out, "2. These rows are in %s now:\n\n%s\n%s\n", strings.Join(g.Added, " and "), g.KeyTable, g.SigningTable)
+		if g.reload {
+			fmt.Fprint(out, "\n   A running daemon reads them at a reload:\n\n   postseal reload\n")
+		}
 	} else {
 		fmt.Fprintf(out, `2. Add a row to each table of the configuration.
 

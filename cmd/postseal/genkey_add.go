@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,13 +17,16 @@ import (
 // tableFiles are the tables of a configuration, for genkey --add.
 type tableFiles struct {
 	cfg          *config.Config
+	form         form
 	key, signing *setup.Table
-	// uid owns the key; -1: who runs the command.
-	uid int
+	// user is the daemon's, and uid its number, where root gives it the key; else "",
+	// and -1.
+	user string
+	uid  int
 }
 
-// openTables reads the tables of the configuration at path, and finds the user of
-// its daemon, if user does not name one.
+// openTables opens the tables of the configuration at path, and finds the user of
+// its daemon, if user does not name one. Other runs wait until they are closed.
 func openTables(cmd *cobra.Command, path, user string) (*tableFiles, error) {
 	if err := checkUser(cmd, user); err != nil {
 		return nil, err
@@ -31,25 +35,40 @@ func openTables(cmd *cobra.Command, path, user string) (*tableFiles, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &tableFiles{cfg: cfg, uid: -1}
-	var err1, err2 error
-	t.key, err1 = setup.OpenTable("key_table", cfg.KeyTable, cfg.BaseDirectory)
-	t.signing, err2 = setup.OpenTable("signing_table", cfg.SigningTable, cfg.BaseDirectory)
-	if err := errors.Join(err1, err2); err != nil {
-		return nil, exitError{exitConfig, fmt.Errorf("%w\nwithout --add the rows are printed", err)}
+	t := &tableFiles{cfg: cfg, form: formOf(path), uid: -1}
+	for _, u := range []string{user, cfg.UserID} {
+		if t.user == "" {
+			t.user, _, _ = strings.Cut(u, ":")
+		}
 	}
-	if user == "" {
-		user = cfg.UserID
+	if t.user == "" {
+		t.user = daemonUser(cmd, cfg.RuntimeDirectory)
 	}
-	if user == "" {
-		user = daemonUser(cmd, cfg.RuntimeDirectory)
-	}
-	if os.Geteuid() == 0 && user != "" {
-		if t.uid, err = service.FindUser(user); err != nil {
+	switch {
+	case os.Geteuid() != 0:
+		t.user = ""
+	case t.user != "":
+		if t.uid, err = service.FindUser(t.user); err != nil {
 			return nil, exitError{exitFailed, err}
 		}
 	}
+	if t.key, err = setup.OpenTable("key_table", cfg.KeyTable, cfg.BaseDirectory); err == nil {
+		t.signing, err = setup.OpenTable("signing_table", cfg.SigningTable, cfg.BaseDirectory)
+	}
+	if err != nil {
+		t.close()
+		hint := "without --add the rows are printed"
+		if errors.Is(err, fs.ErrPermission) {
+			hint = "run this as root; " + hint
+		}
+		return nil, exitError{exitConfig, errorIn{fmt.Errorf("%w\n%s", err, hint), t.form}}
+	}
 	return t, nil
+}
+
+func (t *tableFiles) close() {
+	t.key.Close()
+	t.signing.Close()
 }
 
 // prepare looks whether the rows of g can be added, and makes the folder of its
@@ -61,7 +80,7 @@ func (t *tableFiles) prepare(g *generated) error {
 	if g.File != "" {
 		return nil
 	}
-	dir := filepath.Join(t.cfg.BaseDirectory, "keys", g.Domain)
+	dir := filepath.Join(filepath.Dir(t.key.Path()), "keys", g.Domain)
 	g.File = dir + "/"
 	return t.makeFolder(dir)
 }
@@ -78,37 +97,35 @@ func (t *tableFiles) makeFolder(dir string) error {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
-	return os.Chown(dir, t.uid, -1)
+	return t.give(dir)
 }
+
+// give makes the daemon's user the owner. Who that is can write to the folder of the
+// keys: a link in the file's place is not followed.
+func (t *tableFiles) give(path string) error { return os.Lchown(path, t.uid, -1) }
 
 // add gives the key to the daemon's user and adds the rows, that of the key first.
 func (t *tableFiles) add(cmd *cobra.Command, g *generated) error {
-	if err := os.Chown(g.File, t.uid, -1); err != nil {
+	if err := t.give(g.File); err != nil {
 		return err
 	}
-	if !t.signing.Patterns() {
-		g.SigningTable = fmt.Sprintf("%s %s", g.Domain, g.Name)
+	g.owner, g.reload = t.user, !t.cfg.WatchFiles
+	signs, sender := g.Domain, g.Domain
+	if t.signing.Patterns() {
+		signs, sender = "*@"+g.Domain, "postseal-genkey@"+g.Domain
 	}
-	for _, row := range []struct {
-		table *setup.Table
-		text  string
-	}{{t.key, g.KeyTable}, {t.signing, g.SigningTable}} {
-		key, value, _ := strings.Cut(row.text, " ")
-		if err := row.table.Add(key, value); err != nil {
-			return err
-		}
-		g.Added = append(g.Added, row.table.Path())
+	g.SigningTable = signs + " " + g.Name
+	if err := t.key.Add(g.Name, strings.TrimPrefix(g.KeyTable, g.Name+" ")); err != nil {
+		return err
 	}
-	if t.cfg.MultipleSignatures {
-		return nil
+	if err := t.signing.Add(signs, g.Name); err != nil {
+		return err
 	}
-	sender := "postmaster@" + g.Domain
-	if !t.signing.Patterns() {
-		sender = g.Domain
-	}
-	if other, ok := t.signing.First(sender); ok { // as the table was
-		fmt.Fprintf(cmd.ErrOrStderr(), "postseal: warning: an earlier row of %s has mail of %s signed with %s; take that row out, or set multiple_signatures = true to sign with both\n",
-			t.signing.Path(), g.Domain, other)
+	g.Added = []string{t.key.Path(), t.signing.Path()}
+	if other, ok := t.signing.First(sender); ok && other != g.Name && !t.cfg.MultipleSignatures {
+		fmt.Fprintln(cmd.ErrOrStderr(), "postseal: warning:", t.form.words(fmt.Sprintf(
+			"an earlier row of %s has mail of %s signed with %s, and not with the new key; take that row out once DNS shows the new key, or switch multiple_signatures on to sign with both",
+			t.signing.Path(), g.Domain, other)))
 	}
 	return nil
 }

@@ -5,30 +5,49 @@ package setup
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/postseal/postseal/config/dataset"
 )
 
 // Table is key_table or signing_table, a file that rows can be added to.
 type Table struct {
-	name, path string
-	set        *dataset.Set
+	path string
+	file *os.File
+	set  *dataset.Set
 }
 
-// OpenTable reads the table that spec, the value of the setting name, names; base
-// is where relative paths start. A table that is no file is an error.
-func OpenTable(name string, spec dataset.Spec, base string) (*Table, error) {
+// OpenTable opens the table that spec, the value of the setting name, names; base
+// is where relative paths start. A table that is no file, or that nothing can be
+// added to, is an error. Until it is closed, OpenTable of the same file waits, also
+// in other processes.
+func OpenTable(name string, spec dataset.Spec, base string) (t *Table, err error) {
 	path := spec.File(base)
 	if path == "" {
 		return nil, fmt.Errorf("%s is no file that a row can be added to; it is %q", name, spec)
 	}
-	set, err := dataset.Open(spec, dataset.Options{Base: base})
+	t = &Table{path: path}
+	if t.file, err = os.OpenFile(path, os.O_RDWR|os.O_APPEND, 0); err == nil {
+		if err = syscall.Flock(int(t.file.Fd()), syscall.LOCK_EX); err == nil {
+			t.set, err = dataset.Open(spec, dataset.Options{Base: base})
+		}
+	}
 	if err != nil {
+		t.Close()
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return &Table{name, path, set}, nil
+	return t, nil
+}
+
+// Close ends the wait of others. A nil Table has nothing to close.
+func (t *Table) Close() {
+	if t != nil {
+		_ = t.file.Close() // each row is on the disk
+	}
 }
 
 // Path is the table's file.
@@ -37,43 +56,36 @@ func (t *Table) Path() string { return t.path }
 // Patterns reports whether the keys of the table are patterns (refile:).
 func (t *Table) Patterns() bool { return !t.set.Walkable() }
 
-// First is the value of the first row for key, or that matches it.
+// First is the value of the first row for key, or that matches it, as the table was
+// opened.
 func (t *Table) First(key string) (value string, ok bool) {
 	row, ok := t.set.Get(key)
 	return row.Value, ok
 }
 
-// Has reports whether the row is there.
-func (t *Table) Has(key, value string) bool {
-	for _, row := range t.set.Rows() {
-		if row.Key == key && row.Value == value {
-			return true
-		}
-	}
-	return false
-}
-
-// Add appends a row, down to the disk, unless it is there already; the file keeps
-// its owner and mode. Rows that stand before it may match first: ask First then.
-func (t *Table) Add(key, value string) (err error) {
-	if t.Has(key, value) {
+// Add appends a row, down to the disk, unless it was there when the table was opened;
+// the file keeps its owner and mode. Rows that stand before it may match first: ask
+// First. On an error the table is as it was.
+func (t *Table) Add(key, value string) error {
+	if slices.ContainsFunc(t.set.Rows(), func(r dataset.Row) bool { return r.Key == key && r.Value == value }) {
 		return nil
 	}
-	text, err := os.ReadFile(t.path)
+	row := key + " " + value + "\n"
+	end, err := t.file.Seek(0, io.SeekEnd)
+	if last := make([]byte, 1); err == nil && end > 0 {
+		_, err = t.file.ReadAt(last, end-1)
+		if last[0] != '\n' {
+			row = "\n" + row
+		}
+	}
+	if err == nil {
+		_, err = t.file.WriteString(row)
+		if err = errors.Join(err, t.file.Sync()); err != nil {
+			err = errors.Join(err, t.file.Truncate(end)) // of half a row
+		}
+	}
 	if err != nil {
-		return err
-	}
-	line := key + " " + value + "\n"
-	if len(text) > 0 && !strings.HasSuffix(string(text), "\n") {
-		line = "\n" + line
-	}
-	f, err := os.OpenFile(t.path, os.O_WRONLY|os.O_APPEND, 0)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(line)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("%s: the row %q could not be added: %w", t.path, strings.TrimSpace(line), err)
+		return fmt.Errorf("the row %q could not be added: %w", strings.TrimSpace(row), err)
 	}
 	return nil
 }
