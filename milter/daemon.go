@@ -1,6 +1,7 @@
 package milter
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -274,6 +275,9 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
 	}
 	if d.monitor.listener != nil {
 		defer d.serveMonitor().Close()
+	}
+	if variables := d.cfg.Variables(); len(variables) > 0 {
+		d.o.Log.Info("settings come from the environment", "variables", strings.Join(variables, ", "), "file", cmp.Or(strings.Join(d.cfg.Sources(), ", "), "none"))
 	}
 	d.o.Log.Info("started", "version", d.o.Version, "keys", d.server.Snapshot().KeyCount(), "sandbox", d.confined)
 	d.o.Observer.Serving(d.words())

@@ -41,7 +41,7 @@ func loadConfig(cmd *cobra.Command, path string) (*config.Config, error) {
 	env := environment()
 	cfg, err := opendkim.LoadConfig(path, env)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && !cmd.Flags().Changed("config") && len(env.Settings()) > 0:
+	case errors.Is(err, fs.ErrNotExist) && !exists(path) && !cmd.Flags().Changed("config") && len(env.Settings()) > 0:
 		cfg, err = env.Alone()
 	case errors.Is(err, fs.ErrNotExist):
 		err = fmt.Errorf("%w; %s", err, noConfig(path, exists))
@@ -56,10 +56,14 @@ func loadConfig(cmd *cobra.Command, path string) (*config.Config, error) {
 
 // noConfig says what to do where there is no configuration at path.
 func noConfig(path string, exists func(path string) bool) string {
-	if path == configPath && exists(openDKIMPath) {
+	const example = "make it (deploy/postseal.toml in postseal's source is an example), "
+	switch {
+	case path == configPath && exists(openDKIMPath):
 		return fmt.Sprintf("OpenDKIM's is there: -c %s reads it as it is, and postseal import %s makes a postseal.toml of it", openDKIMPath, openDKIMPath)
+	case path == configPath:
+		return example + "set POSTSEAL_DOMAIN and so on in the environment (postseal serve --help), or name another file with -c"
 	}
-	return "make it (deploy/postseal.toml in postseal's source is an example), or name another file with -c"
+	return example + "or name another file with -c"
 }
 
 func exists(path string) bool {

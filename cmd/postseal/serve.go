@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"slices"
@@ -89,15 +90,21 @@ written; 77 user_id cannot be taken on.`,
 // serve runs the daemon of a configuration file until a signal ends it. change
 // is what the command line has to say about the configuration.
 func serve(cmd *cobra.Command, path string, dns dnsFlags, change func(*config.Config)) error {
+	hasFile := false
 	o := service.Options{
 		Name: "postseal", File: path, Foreground: true, Version: service.Version(),
 		Stdout: cmd.OutOrStdout(), Stderr: cmd.ErrOrStderr(),
 		Load: func() (*config.Config, opendkim.Process, error) {
 			cfg, err := loadConfig(cmd, path)
-			if err == nil {
-				change(cfg)
+			switch {
+			case err != nil:
+				return nil, opendkim.Process{}, err
+			case hasFile && len(cfg.Sources()) == 0:
+				return nil, opendkim.Process{}, exitError{exitConfig, fmt.Errorf("%s is gone; the settings of the environment do not take its place while the daemon runs", path)}
 			}
-			return cfg, opendkim.Process{}, err
+			hasFile = len(cfg.Sources()) > 0
+			change(cfg)
+			return cfg, opendkim.Process{}, nil
 		},
 	}
 	if data, err := os.ReadFile(path); err == nil {

@@ -24,9 +24,8 @@ func TestImage(t *testing.T) {
 	image := container.Build(t)
 	c := image.Config
 	if c.User != "65532:65532" || c.StopSignal != "SIGTERM" ||
-		!slices.Equal(c.Entrypoint, []string{"/postseal"}) || !slices.Equal(c.Cmd, []string{"serve"}) ||
-		!slices.Equal(c.Healthcheck.Test, []string{"CMD", "/postseal", "ping"}) ||
-		!slices.Contains(c.Env, "POSTSEAL_LOG_FORMAT=json") {
+		!slices.Equal(c.Entrypoint, []string{"/postseal"}) || !slices.Equal(c.Cmd, []string{"serve", "--json"}) ||
+		!slices.Equal(c.Healthcheck.Test, []string{"CMD", "/postseal", "ping"}) || strings.Contains(strings.Join(c.Env, " "), "POSTSEAL_") {
 		t.Errorf("the configuration is %+v", c)
 	}
 	for label, want := range map[string]string{"title": "postseal", "licenses": "MIT", "source": "https://github.com/postseal/postseal"} {
@@ -80,6 +79,7 @@ func TestCommands(t *testing.T) {
 		{[]string{"genkey", "--help"}, 0, "genkey"},
 		{[]string{"check-config", "-c", "/postseal.toml"}, 78, "/postseal.toml"},
 		{[]string{"nosuch"}, 64, "nosuch"},
+		{nil, 78, `"msg":"not started"`}, // nothing says what is to be signed
 	} {
 		c := image.Start(t, nil, container.Options{Words: tt.words, ReadOnly: true})
 		if status := c.Wait(); status != tt.status || !strings.Contains(c.Output.String(), tt.output) {

@@ -3,12 +3,14 @@
 package docker
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -28,6 +30,9 @@ func TestDockerRun(t *testing.T) {
 	commands := documented(t, "Dockerfile")
 	if len(commands) != 3 {
 		t.Fatalf("%d commands, want 3: %q", len(commands), commands)
+	}
+	if shown := readme(t); !slices.Equal(shown, commands) {
+		t.Errorf("README.md has other commands: %q", shown)
 	}
 	dir, port := t.TempDir(), freePort(t)
 	shell(t, dir, commands[0])
@@ -54,11 +59,9 @@ func TestDockerRun(t *testing.T) {
 			t.Errorf("signed by %q: %v", domains, err)
 		}
 	}
-	lines := messageLines(t, c)
-	if len(lines) != messages {
-		t.Errorf("%d lines tell of %d messages", len(lines), messages)
-	}
-	for _, line := range lines {
+	// A line comes after the answer.
+	c.Await("a line of each message", func() bool { return strings.Count(c.Output.String(), `"msg":"message"`) == messages })
+	for _, line := range messageLines(t, c) {
 		if line["decision"] != "sign" || line["level"] != "INFO" {
 			t.Errorf("a line of a signed message: %v", line)
 		}
@@ -88,6 +91,40 @@ func TestDockerRun(t *testing.T) {
 		t.Errorf("the daemon ends with %d", status)
 	}
 	messageLines(t, c)
+}
+
+// A daemon that began with a file does not go on without it: what the environment
+// says over the file is no configuration.
+func TestFileGoes(t *testing.T) {
+	image := container.Build(t)
+	conf := t.TempDir()
+	file := filepath.Join(conf, "postseal.toml")
+	if err := errors.Join(os.WriteFile(file, []byte("mode = \"v\"\nwatch_files = false\n"), 0o644), os.Chmod(conf, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	c := image.Start(t, nil, container.Options{
+		ReadOnly: true, Env: []string{"POSTSEAL_LOG_LEVEL=debug", "POSTSEAL_SOCKET=inet:" + freePort(t) + "@127.0.0.1"},
+		Mounts: []container.Mount{{Target: "/run/postseal"}, {Source: conf, Target: "/etc/postseal", ReadOnly: true}},
+	})
+	c.AwaitOutput(`"msg":"started"`)
+	if want := `"msg":"settings come from the environment","variables":"POSTSEAL_LOG_LEVEL, POSTSEAL_SOCKET","file":"/etc/postseal/postseal.toml"`; !strings.Contains(c.Output.String(), want) {
+		t.Errorf("the log does not say %s", want)
+	}
+	if out, status := c.Exec("/postseal", "reload"); status != 0 {
+		t.Errorf("with the file, a reload ends with %d: %s", status, out)
+	}
+	if err := os.Rename(file, file+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if out, status := c.Exec("/postseal", "reload"); status != 1 || !strings.Contains(out, "/etc/postseal/postseal.toml is gone") {
+		t.Errorf("without it, it ends with %d: %s", status, out)
+	}
+	if err := os.Rename(file+".away", file); err != nil {
+		t.Fatal(err)
+	}
+	if out, status := c.Exec("/postseal", "reload"); status != 0 {
+		t.Errorf("with the file again, it ends with %d: %s", status, out)
+	}
 }
 
 // begin sends a milter the header of a message; rest sends the rest of it.
@@ -126,16 +163,31 @@ func documented(t *testing.T, file string) (commands []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := strings.ReplaceAll(string(data), "\\\n#", "")
-	for line := range strings.Lines(text) {
+	for line := range strings.Lines(strings.ReplaceAll(string(data), "\\\n#", "")) {
 		command, ok := strings.CutPrefix(line, "#     ")
 		switch {
 		case ok:
 			command, _, _ = strings.Cut(command, "   # ")
-			commands = append(commands, strings.TrimSpace(command))
+			commands = append(commands, strings.Join(strings.Fields(command), " "))
 		case !strings.HasPrefix(line, "#"):
 			return commands
 		}
+	}
+	return commands
+}
+
+// readme are the commands that README.md has about containers.
+func readme(t *testing.T) (commands []string) {
+	t.Helper()
+	data, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(data), "\n## In a container\n")
+	_, block, _ := strings.Cut(section, "\n```sh\n")
+	block, _, _ = strings.Cut(block, "\n```\n")
+	for line := range strings.SplitSeq(strings.ReplaceAll(block, "\\\n", ""), "\n") {
+		commands = append(commands, strings.Join(strings.Fields(line), " "))
 	}
 	return commands
 }
