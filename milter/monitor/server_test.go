@@ -95,11 +95,20 @@ func (m *monitored) dial(t *testing.T) net.Conn {
 }
 
 // do sends a request and returns the answer with its body.
-func (m *monitored) do(t *testing.T, method, path, host string, body io.Reader) (*http.Response, string) {
+func (m *monitored) do(t *testing.T, method, path, host string) (*http.Response, string) {
 	t.Helper()
-	req, err := http.NewRequest(method, "http://localhost"+path, body)
+	res, text, err := m.try(method, path, host)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return res, text
+}
+
+// try is do where there may be no answer.
+func (m *monitored) try(method, path, host string) (*http.Response, string, error) {
+	req, err := http.NewRequest(method, "http://localhost"+path, nil)
+	if err != nil {
+		return nil, "", err
 	}
 	req.Host = host
 	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -107,19 +116,16 @@ func (m *monitored) do(t *testing.T, method, path, host string, body io.Reader) 
 	}}
 	res, err := (&http.Client{Transport: transport, Timeout: patience}).Do(req)
 	if err != nil {
-		t.Fatal(err)
+		return nil, "", err
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return res, string(text)
+	return res, string(text), err
 }
 
 func (m *monitored) get(t *testing.T, path string) (int, string) {
 	t.Helper()
-	res, text := m.do(t, http.MethodGet, path, "localhost", nil)
+	res, text := m.do(t, http.MethodGet, path, "localhost")
 	return res.StatusCode, text
 }
 
@@ -148,7 +154,7 @@ func TestRequests(t *testing.T) {
 		{"GET", "/debug/pprof/", 404, "404"},
 	} {
 		t.Run(row.method+" "+row.path, func(t *testing.T) {
-			res, text := m.do(t, row.method, row.path, "localhost", nil)
+			res, text := m.do(t, row.method, row.path, "localhost")
 			if res.StatusCode != row.code || !strings.HasPrefix(text, row.text) || row.method == "HEAD" && text != "" {
 				t.Errorf("%d %.200q, want %d %q", res.StatusCode, text, row.code, row.text)
 			}
@@ -201,7 +207,7 @@ func TestRebinding(t *testing.T) {
 	} {
 		t.Run(row.host, func(t *testing.T) {
 			for _, path := range []string{"/metrics", "/healthz", "/readyz", "/", "/nothing"} {
-				res, text := loopback.do(t, "GET", path, row.host, nil)
+				res, text := loopback.do(t, "GET", path, row.host)
 				// A field that is no host at all is refused by the library.
 				if refused := res.StatusCode == 421 || res.StatusCode == 400; refused == row.ok {
 					t.Errorf("%s on a loopback address: %d %.100q", path, res.StatusCode, text)
@@ -211,7 +217,7 @@ func TestRebinding(t *testing.T) {
 				}
 			}
 			for where, m := range map[string]*monitored{"another address": wide, "a unix socket": unix} {
-				if res, text := m.do(t, "GET", "/healthz", row.host, nil); res.StatusCode != 200 && res.StatusCode != 400 {
+				if res, text := m.do(t, "GET", "/healthz", row.host); res.StatusCode != 200 && res.StatusCode != 400 {
 					t.Errorf("on %s: %d %.100q", where, res.StatusCode, text)
 				}
 			}
@@ -252,10 +258,28 @@ func TestHugeRequests(t *testing.T) {
 func TestSlowAskers(t *testing.T) {
 	var before [2]int
 	before[0], before[1] = used(t)
+	t.Run("bounded", func(t *testing.T) {
+		l := &countingListener{Listener: listen(t, "tcp4", "127.0.0.1:0")}
+		m := serveOn(t, l, whole, func(s *http.Server) { s.ReadTimeout = patience })
+		var silent []net.Conn
+		for range 2 * maxConnections {
+			silent = append(silent, m.dial(t))
+		}
+		for end := time.Now().Add(patience); l.open.Load() < maxConnections && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		}
+		for _, c := range silent {
+			c.Close()
+		}
+		if code, text := m.get(t, "/healthz"); code != 200 { // the last of all
+			t.Errorf("%d %q", code, text)
+		}
+		if most := l.most.Load(); most != maxConnections {
+			t.Errorf("%d connections at once, want %d", most, maxConnections)
+		}
+	})
 	t.Run("served", func(t *testing.T) {
 		const short = 300 * time.Millisecond
-		l := &countingListener{Listener: listen(t, "tcp4", "127.0.0.1:0")}
-		m := serveOn(t, l, whole, func(s *http.Server) { s.ReadTimeout, s.WriteTimeout, s.IdleTimeout = short, short, short })
+		m := serveOn(t, listen(t, "tcp4", "127.0.0.1:0"), whole, func(s *http.Server) { s.ReadTimeout, s.WriteTimeout, s.IdleTimeout = short, short, short })
 		var asking sync.WaitGroup
 		for i := range 3 * maxConnections {
 			c := m.dial(t)
@@ -274,14 +298,17 @@ func TestSlowAskers(t *testing.T) {
 			}
 		}
 		for range 3 {
-			if code, text := m.get(t, "/healthz"); code != 200 {
-				t.Errorf("%d %q", code, text)
+			// Where the machine is busy, this asker is one of the slow, too, and loses its
+			// connection: it comes again.
+			res, _, err := m.try("GET", "/healthz", "localhost")
+			for end := time.Now().Add(patience); err != nil && time.Now().Before(end); time.Sleep(short / 10) {
+				res, _, err = m.try("GET", "/healthz", "localhost")
+			}
+			if err != nil || res.StatusCode != http.StatusOK {
+				t.Errorf("%v %v", res, err)
 			}
 		}
 		asking.Wait() // each has lost its connection
-		if most := l.most.Load(); most != maxConnections {
-			t.Errorf("%d connections at once, want %d", most, maxConnections)
-		}
 	})
 	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		goroutines, descriptors := used(t)
