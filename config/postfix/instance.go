@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -158,34 +157,40 @@ func freeAddr() (string, error) {
 	return ln.Addr().String(), nil
 }
 
+// tied becomes "$@" and has its process group end with the writing end of the pipe 3.
+// PR_SET_PDEATHSIG does not do: the kernel forgets it when master(8) changes users.
+// Who waits is nobody's child: master(8) knows its children.
+const tied = `( { read -r _; kill -s KILL -- -$$; } <&3 >/dev/null 2>&1 & ); exec "$@" 3<&-`
+
 // run starts master(8) in the foreground as the leader of a process group, so
-// that a signal reaches all of its children, and has the kernel end it when
-// this process dies. The children inherit the pipe of standard error, and
-// exited is closed once the last of them is gone.
+// that a signal reaches all of its children, which end when this process dies. They
+// inherit the pipe of standard error, and exited is closed once the last of them is
+// gone.
 func (i *Instance) run() error {
-	cmd := exec.Command(filepath.Join(i.programs.daemons, "master"), "-c", i.layout.config(), "-d")
+	theirs, ours, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer theirs.Close()
+	cmd := exec.Command("/bin/sh", "-c", tied, "sh", filepath.Join(i.programs.daemons, "master"), "-c", i.layout.config(), "-d")
 	cmd.Dir = i.layout.queue()
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C", "MAIL_CONFIG=" + i.layout.config()}
 	i.stderr.Reset()
 	cmd.Stderr = &i.stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGTERM}
+	cmd.ExtraFiles = []*os.File{theirs} // 3
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		ours.Close()
+		return err
+	}
+	i.pid = cmd.Process.Pid
 	i.exited = make(chan struct{})
-	started := make(chan error)
 	go func() {
-		// Pdeathsig follows the thread that forked: this one waits with it.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
-		if err == nil {
-			i.pid = cmd.Process.Pid
-		}
-		started <- err
-		if err == nil {
-			i.exit = cmd.Wait()
-		}
+		i.exit = cmd.Wait()
+		ours.Close()
 		close(i.exited)
 	}()
-	return <-started
+	return nil
 }
 
 func (i *Instance) awaitBanner(ctx context.Context) error {

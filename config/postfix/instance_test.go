@@ -1,15 +1,18 @@
 package postfix
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"net/smtp"
 	"net/textproto"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -186,6 +189,52 @@ func TestInstanceStopLeavesNothing(t *testing.T) {
 	}
 	if err := i.Stop(); err != nil {
 		t.Errorf("second Stop: %v", err)
+	}
+}
+
+// Who started an instance may die without a word.
+func TestInstanceEndsWithItsProcess(t *testing.T) {
+	const dir = "POSTSEAL_TEST_POSTFIX_DIR"
+	if root := os.Getenv(dir); root != "" {
+		i, err := Start(t.Context(), Options{Dir: root})
+		if err != nil {
+			t.Fatal(err)
+		}
+		os.Stdout.WriteString(strconv.Itoa(i.pid) + "\n")
+		select {}
+	}
+	peers.Require(t, Available())
+	root, err := makeRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(root) })
+	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
+	cmd.Env = append(os.Environ(), dir+"="+root)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // a test that times out cleans nothing up
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Error(err)
+	}
+	group, _ := strconv.Atoi(strings.TrimSpace(line))
+	if len(running(t, group)) == 0 {
+		t.Errorf("no process of %q runs", line)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Error(err)
+	}
+	_ = cmd.Wait() // it was killed
+	for end := time.Now().Add(time.Minute); len(running(t, group)) > 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("these go on: %q", running(t, group))
+		}
 	}
 }
 
