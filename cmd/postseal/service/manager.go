@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode"
 
@@ -22,8 +23,9 @@ type manager struct {
 	watchdog time.Duration  // in what time it wants a sign of life, 0 for none
 	sockets  []net.Listener // that it has opened for us
 
-	served  sync.Once
-	serving func() // called once the daemon serves, if not nil
+	served   sync.Once
+	serving  func() // called once the daemon serves, if not nil
+	stopping atomic.Bool
 }
 
 const (
@@ -98,6 +100,9 @@ func (m *manager) Loading() {
 
 // Serving implements milter.Observer.
 func (m *manager) Serving(words string) {
+	if m.stopping.Load() {
+		return // a reload has ended that nobody waits for
+	}
 	m.tell("READY=1", "STATUS="+oneLine(words))
 	if m.serving != nil {
 		m.served.Do(m.serving)
@@ -106,6 +111,9 @@ func (m *manager) Serving(words string) {
 
 // Reloading implements milter.Observer.
 func (m *manager) Reloading() {
+	if m.stopping.Load() {
+		return // it has no more time for that
+	}
 	var now unix.Timespec
 	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) // this clock is always there
 	m.tell("RELOADING=1", fmt.Sprintf("MONOTONIC_USEC=%d", now.Nano()/1000), "STATUS=reloading", extend(slowWork))
@@ -113,6 +121,7 @@ func (m *manager) Reloading() {
 
 // Stopping implements milter.Observer.
 func (m *manager) Stopping(drain time.Duration) {
+	m.stopping.Store(true)
 	m.tell("STOPPING=1", fmt.Sprintf("STATUS=stopping; messages in progress have %v", drain), extend(drain+lastWords))
 }
 

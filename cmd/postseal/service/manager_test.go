@@ -109,6 +109,10 @@ func TestManagerIsTold(t *testing.T) {
 			n.want("READY=1", "STATUS=a STOPPING=1  "+"\uFFFD"+strings.Repeat("é", 488)+"…")
 			m.Stopping(30 * time.Second)
 			n.want("STOPPING=1", "STATUS=stopping; messages in progress have 30s", "EXTEND_TIMEOUT_USEC=40000000")
+			m.Reloading()
+			m.Serving("a reload that ends while it stops")
+			m.tell("nothing between")
+			n.want("nothing between")
 			if served != 1 {
 				t.Errorf("%d times told that it serves", served)
 			}
@@ -189,19 +193,20 @@ func TestPassedSockets(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		f       *os.File
-		network string // empty: refused
+		network string
+		err     string
 	}{
-		{"unix", stream, "unix"},
-		{"TCP", listen("tcp4", "127.0.0.1:0"), "tcp"},
-		{"packets", listen("unixpacket", filepath.Join(dir, "packets")), ""},
-		{"datagrams", udpFile, ""},
-		{"a connection, as with Accept=yes", connected, ""},
-		{"a file", plain, ""},
+		{"unix", stream, "unix", ""},
+		{"TCP", listen("tcp4", "127.0.0.1:0"), "tcp", ""},
+		{"packets", listen("unixpacket", filepath.Join(dir, "packets")), "", "use ListenStream="},
+		{"datagrams", udpFile, "", "use ListenStream="},
+		{"a connection", connected, "", "without Accept=yes"},
+		{"a file", plain, "", "non-socket"},
 	} {
 		got, err := passed([]*os.File{tt.f})
 		switch {
-		case tt.network == "":
-			if err == nil || len(got) > 0 || !strings.Contains(err.Error(), "socket ") {
+		case tt.err != "":
+			if err == nil || len(got) > 0 || !strings.HasPrefix(err.Error(), "socket ") || !strings.Contains(err.Error(), tt.err) {
 				t.Errorf("%s: %v, %v", tt.name, got, err)
 			}
 		case err != nil || len(got) != 1 || got[0].Addr().Network() != tt.network:

@@ -22,7 +22,7 @@ func (m *manager) watch(ctx context.Context, answers func(context.Context) error
 		case err == nil:
 			m.tell("WATCHDOG=1")
 		default:
-			log.Error("the daemon does not answer itself; the service manager will start it again", "err", err)
+			log.Error("the daemon does not answer itself; if this goes on, the service manager starts it again", "err", err)
 		}
 		select {
 		case <-again.C:
