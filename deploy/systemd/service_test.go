@@ -3,7 +3,6 @@ package systemd_test
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
@@ -11,21 +10,13 @@ import (
 	"github.com/landlock-lsm/go-landlock/landlock/syscall"
 )
 
-func read(t testing.TB, path string) string {
-	t.Helper()
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(data)
-}
-
 // The service signs mail through a socket below Postfix's queue folder, in its
 // sandbox; a reload waits for its end and fails with the problems; a stop lets mail
-// end.
+// end; a daemon that hangs is started again.
 func TestService(t *testing.T) {
 	t.Parallel()
 	h := install(t)
+	h.verify()
 	h.config("syslog = true\ndrain_timeout = \"10m\"\n")
 	h.Shell("systemctl start postseal.service")
 	h.await("postseal.service", "StatusText", "serving; keys: 1")
@@ -87,6 +78,7 @@ func TestService(t *testing.T) {
 	if out, err := h.Try("ls " + socketPath + " /run/postseal"); err == nil {
 		t.Errorf("left behind: %s", out)
 	}
+	h.hang()
 }
 
 // inSandbox looks at what the process can do, and what it sees.
@@ -167,10 +159,10 @@ func (h *host) begin() (finish func() error) {
 	}
 }
 
-// A daemon that does nothing any more is killed and started again.
-func TestWatchdog(t *testing.T) {
-	t.Parallel()
-	h := install(t)
+// hang starts the daemon and has it do nothing any more: it is killed and started
+// again.
+func (h *host) hang() {
+	h.t.Helper()
 	h.dropIn("postseal.service", "[Service]\nWatchdogSec=4\n")
 	h.Shell("systemctl start postseal.service")
 	const sign = "WatchdogTimestampMonotonic"

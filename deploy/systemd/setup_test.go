@@ -82,7 +82,6 @@ func install(t testing.TB) *host {
 	h.table("signing.table", "")
 	h.config("")
 	h.Shell("postseal genkey -d example.com -s mail2026 --add --user postseal --json >" + record)
-	h.Shell("systemctl daemon-reload")
 	return h
 }
 
