@@ -3,18 +3,17 @@
 package deploy_test
 
 import (
-	"bytes"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/postseal/postseal/testdata/container"
 	"github.com/postseal/postseal/testdata/peers"
 )
 
@@ -54,27 +53,9 @@ func write(t *testing.T, path, text string) {
 type shell struct {
 	t     *testing.T
 	keys  io.Writer
-	shown *transcript
+	shown *container.Output // what the terminal shows
 	// called is where the words of each command end up.
 	called string
-}
-
-// transcript is what a terminal shows.
-type transcript struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (s *transcript) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.Write(p)
-}
-
-func (s *transcript) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.String()
 }
 
 // ready is what a shell shows when it has been set up.
@@ -92,7 +73,7 @@ func interactive(t *testing.T, dir, command string, setup ...string) *shell {
 	write(t, work+"/runner", "")
 	write(t, work+"/run/file", "")
 
-	s := &shell{t: t, shown: new(transcript), called: filepath.Join(dir, "called")}
+	s := &shell{t: t, shown: new(container.Output), called: filepath.Join(dir, "called")}
 	cmd := exec.Command("script", "-q", "-c", "stty cols 200 rows 50; exec "+command, "/dev/null")
 	cmd.Dir = work
 	cmd.Env = []string{"PATH=" + dir + ":" + os.Getenv("PATH"), "HOME=" + work, "TERM=xterm", "LC_ALL=C.UTF-8", "POSTSEAL=" + dir + "/postseal.real"}

@@ -42,8 +42,9 @@ those above the folders of keys. --sandbox=false switches it off.
 A setting can also come from the environment, as POSTSEAL_ and its name in capitals:
 POSTSEAL_DOMAIN, POSTSEAL_SELECTOR, POSTSEAL_KEY_FILE; commas divide the elements of
 a list. A variable counts over a postseal.toml, and where there is none in the usual
-place, the variables are the whole configuration. [[listener]] needs a file, and so
-does a private key. Under an opendkim.conf they have no effect.
+place at the start, the variables are the whole configuration. The log names them at
+the start. [[listener]] needs a file, and so does a private key. Under an
+opendkim.conf they have no effect.
 
 With --json the log is JSON on standard error, one object a line, whatever log_format
 and syslog say; so are the problems of a start that fails: {"msg": "not started",
