@@ -23,15 +23,14 @@ type Server struct {
 }
 
 const (
-	// maxConnections is how many askers are served at once; others wait.
+	// maxConnections is how many askers are served at once; others wait. A connection
+	// ends with its answer: one that is kept for later would have others wait for it.
 	maxConnections = 32
 	// maxHeader bounds the header of a request, in bytes.
 	maxHeader = 8 << 10
-	// readTimeout and writeTimeout bound a request and the answer to it, idleTimeout
-	// the time between two: longer than that between two scrapes.
+	// readTimeout and writeTimeout bound a request and the answer to it.
 	readTimeout  = 5 * time.Second
 	writeTimeout = 20 * time.Second
-	idleTimeout  = 90 * time.Second
 )
 
 // NewServer makes a server for l, which it closes in the end. status is called for
@@ -48,10 +47,11 @@ func NewServer(l net.Listener, status func() Status, log *slog.Logger) *Server {
 	mux.Handle("GET /{$}", s.page)
 	s.http = &http.Server{
 		Handler:     s.guard(mux),
-		ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		ReadTimeout: readTimeout, WriteTimeout: writeTimeout, MaxHeaderBytes: maxHeader,
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
+	s.http.SetKeepAlivesEnabled(false)
 	return s
 }
 

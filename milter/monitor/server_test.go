@@ -279,7 +279,7 @@ func TestSlowAskers(t *testing.T) {
 	})
 	t.Run("served", func(t *testing.T) {
 		const short = 300 * time.Millisecond
-		m := serveOn(t, listen(t, "tcp4", "127.0.0.1:0"), whole, func(s *http.Server) { s.ReadTimeout, s.WriteTimeout, s.IdleTimeout = short, short, short })
+		m := serveOn(t, listen(t, "tcp4", "127.0.0.1:0"), whole, func(s *http.Server) { s.ReadTimeout, s.WriteTimeout = short, short })
 		var asking sync.WaitGroup
 		for i := range 3 * maxConnections {
 			c := m.dial(t)
@@ -319,6 +319,20 @@ func TestSlowAskers(t *testing.T) {
 			stacks := make([]byte, 1<<20)
 			t.Fatalf("%d goroutines and %d descriptors, %v before\n%s", goroutines, descriptors, before, stacks[:runtime.Stack(stacks, true)])
 		}
+	}
+}
+
+// Who keeps connections for later takes none from others: each ends with its answer.
+func TestConnectionsEnd(t *testing.T) {
+	t.Parallel()
+	m := serve(t, whole, func(s *http.Server) { s.ReadTimeout, s.IdleTimeout = 2*patience, 2*patience })
+	c := m.dial(t)
+	if _, err := io.WriteString(c, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(c)
+	if err != nil || !strings.Contains(string(text), "Connection: close\r\n") || !strings.HasSuffix(string(text), "alive\n") {
+		t.Errorf("%q, %v", text, err)
 	}
 }
 
