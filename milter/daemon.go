@@ -138,7 +138,9 @@ func NewDaemon(o DaemonOptions) (d *Daemon, err error) {
 		s.ReadKeys()
 	}
 	d.watchKeys(s)
-	d.server = NewServer(s, ServerOptions{Log: o.Log, Lines: o.Lines, Hostname: o.Hostname, Version: o.Version})
+	d.server = NewServer(s, ServerOptions{
+		Log: o.Log, Lines: o.Lines, Hostname: o.Hostname, Version: o.Version, Troubles: d.cfg.MonitorAt() != "",
+	})
 	if err := d.open(); err != nil {
 		d.closeSockets()
 		return nil, err

@@ -350,14 +350,14 @@ func TestMonitorReady(t *testing.T) {
 	if _, err := d.Daemon.reload(); err != nil {
 		t.Fatal(err)
 	}
-	want("one key of two", "", 503, "1 of 2 keys cannot sign\n")
+	want("one key of two", "", 503, "1 of 2 keys cannot sign; the first is \"other\": d=example.org s=s1\n")
 	want("one key of two", "?keys=some", 200, "ready\n")
 	d.write(t, "key.table", fmt.Sprintf("k example.com:s1:%s\n", filepath.Join(d.dir, "missing")))
 	if _, err := d.Daemon.reload(); err != nil {
 		t.Fatal(err)
 	}
-	want("no key at all", "", 503, "none of the keys can sign (1)\n")
-	want("no key at all", "?keys=some", 503, "none of the keys can sign (1)\n")
+	want("no key at all", "", 503, "none of the keys can sign (1); the first is \"k\": d=example.com s=s1\n")
+	want("no key at all", "?keys=some", 503, "none of the keys can sign (1); the first is \"k\": d=example.com s=s1\n")
 	d.write(t, "key.table", fmt.Sprintf("k example.com:s1:%s\n", path))
 	d.write(t, "signing.table", "*@example.com nosuchkey\n")
 	_, _ = d.Daemon.reload()

@@ -48,7 +48,7 @@ func startServer(t testing.TB, s *Snapshot, change ...func(*Server)) *testServer
 	log := new(lockedLog)
 	srv := NewServer(s, ServerOptions{
 		Log:      slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Hostname: "host.example",
+		Hostname: "host.example", Troubles: true,
 	})
 	for _, f := range change {
 		f(srv)

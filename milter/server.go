@@ -31,7 +31,7 @@ type Server struct {
 	stopping atomic.Bool
 	changes  atomic.Uint64 // of sessions' stages
 	counters *counters
-	troubles troubles
+	troubles *troubles // nil keeps none
 
 	mu        sync.Mutex
 	listeners []net.Listener
@@ -53,6 +53,8 @@ type ServerOptions struct {
 	Version string
 	// Lines is told of each message in OpenDKIM's words, if not nil.
 	Lines *Lines
+	// Troubles keeps the last messages that did not go as they should, for a monitor.
+	Troubles bool
 	// Now is the clock of signatures; nil is time.Now.
 	Now func() time.Time
 }
@@ -72,6 +74,9 @@ func NewServer(s *Snapshot, o ServerOptions) *Server {
 		most:     affordable(s.cfg.MaximumConnections, o.Log),
 		sessions: map[*session]struct{}{},
 		counters: newCounters(),
+	}
+	if o.Troubles {
+		srv.troubles = new(troubles)
 	}
 	srv.snapshot.Store(s)
 	return srv

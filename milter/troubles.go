@@ -13,8 +13,9 @@ import (
 )
 
 const (
-	// mostTroubles is how many messages are kept that the log warns of, mostFailed
-	// how many others whose signatures failed: a flood of these takes no place of those.
+	// mostTroubles is how many kinds of messages are kept that the log warns of,
+	// mostFailed how many of others whose signatures failed: a flood of these takes no
+	// place of those.
 	mostTroubles = 50
 	mostFailed   = 20
 	// maxTroubleReason bounds the reason of one, in octets.
@@ -22,32 +23,37 @@ const (
 )
 
 // troubles are the last messages that did not go as they should. The zero value
-// has none.
+// has none; nil keeps none, for a daemon that nobody can ask for them.
 type troubles struct {
 	mu             sync.Mutex
-	warned, failed ring
+	warned, failed recent
 }
 
-// ring keeps the newest of many.
-type ring struct {
-	list []monitor.Trouble
-	next int // where the oldest is, once it is full
-}
+// recent are the newest of many, the oldest first. Those that differ in nothing but
+// time and queue id are one.
+type recent []monitor.Trouble
 
-func (r *ring) add(t monitor.Trouble, most int) {
-	if len(r.list) < most {
-		r.list = append(r.list, t)
-		return
+func (r *recent) add(t monitor.Trouble, most int) {
+	t.Times = 1
+	alike := slices.IndexFunc(*r, func(o monitor.Trouble) bool {
+		o.Time, o.QueueID, o.Times = t.Time, t.QueueID, t.Times
+		return o == t
+	})
+	switch {
+	case alike >= 0:
+		t.Times += (*r)[alike].Times
+		*r = slices.Delete(*r, alike, alike+1)
+	case len(*r) == most:
+		*r = slices.Delete(*r, 0, 1)
 	}
-	r.list[r.next] = t
-	r.next = (r.next + 1) % most
+	*r = append(*r, t)
 }
-
-// inOrder are the entries, the oldest first.
-func (r *ring) inOrder() []monitor.Trouble { return slices.Concat(r.list[r.next:], r.list[:r.next]) }
 
 // note keeps a message that has ended, if there is something about it.
 func (t *troubles) note(m *message, at time.Time) {
+	if t == nil {
+		return
+	}
 	warned := m.warns()
 	if !warned && !m.failedVerification() {
 		return
@@ -67,8 +73,11 @@ func (t *troubles) note(m *message, at time.Time) {
 
 // newest are all that are kept, the newest first.
 func (t *troubles) newest() []monitor.Trouble {
+	if t == nil {
+		return nil
+	}
 	t.mu.Lock()
-	all := append(t.warned.inOrder(), t.failed.inOrder()...)
+	all := slices.Concat(t.warned, t.failed)
 	t.mu.Unlock()
 	slices.Reverse(all)
 	slices.SortStableFunc(all, func(a, b monitor.Trouble) int { return b.Time.Compare(a.Time) })
@@ -134,9 +143,14 @@ func cause(err error) string {
 // What of the arguments of a reason is shown to those who may see no mail.
 const (
 	whole   = 'w'
+	name    = 'n' // a domain's
 	domain  = 'd' // of an address its domain
+	about   = 'a' // an error about the address before: all of it, if that has a domain
 	nothing = '-'
 )
+
+// hidden stands where something is not shown.
+const hidden = "…"
 
 // shownArgs has for each reason what is shown of its arguments, one letter each.
 var shownArgs = map[Code]string{
@@ -151,7 +165,7 @@ var shownArgs = map[Code]string{
 	ReasonSenderMacro:     "wd",
 	ReasonMacroUnread:     "w--",
 	ReasonReplaceEndless:  "--",
-	ReasonExemptDomain:    "w",
+	ReasonExemptDomain:    "n",
 	ReasonMTAMatch:        "w",
 	ReasonNoMTAMatch:      "w",
 	ReasonMacroMatch:      "w-",
@@ -162,11 +176,11 @@ var shownArgs = map[Code]string{
 	ReasonNotAuthentic:    "",
 	ReasonRow:             "ww",
 	ReasonNoRow:           "d",
-	ReasonRowError:        "dw",
-	ReasonUnknownKey:      "dw",
+	ReasonRowError:        "da",
+	ReasonUnknownKey:      "da",
 	ReasonIdentityDropped: "-",
 	ReasonKeyUnusable:     "ww",
-	ReasonStranger:        "ww",
+	ReasonStranger:        "wn",
 	ReasonModeNoSign:      "",
 	ReasonModeNoVerify:    "",
 	ReasonRecipient:       "d",
@@ -179,18 +193,23 @@ var shownArgs = map[Code]string{
 	ReasonPanic:           "",
 }
 
-// shownWords joins reasons without what they have of the message but domains.
+// shownWords joins reasons without what they have of the message but domains. The
+// last comes first: it is why, and the others what led there.
 func shownWords(reasons []Reason) string {
-	shown := make([]Reason, len(reasons))
-	for i, r := range reasons {
-		shown[i].Code = r.Code
-		for n, arg := range r.Args {
+	shown := make([]Reason, 0, len(reasons))
+	for _, r := range slices.Backward(reasons) {
+		args := make([]string, len(r.Args))
+		for i, arg := range r.Args {
 			how := rune(nothing)
-			if n < len(shownArgs[r.Code]) {
-				how = rune(shownArgs[r.Code][n])
+			if i < len(shownArgs[r.Code]) {
+				how = rune(shownArgs[r.Code][i])
 			}
-			shown[i].Args = append(shown[i].Args, shownArg(arg, how))
+			if how == about && !strings.HasSuffix(args[i-1], "@"+hidden) {
+				how = whole
+			}
+			args[i] = shownArg(arg, how)
 		}
+		shown = append(shown, Reason{r.Code, args})
 	}
 	return Words(shown)
 }
@@ -200,20 +219,22 @@ func shownArg(arg string, how rune) string {
 	switch {
 	case how == whole:
 		return clipText(arg, maxTroubleReason)
+	case how == name:
+		return shownName(arg)
 	case how == domain && at >= 0:
-		return "…@" + shownName(arg[at+1:])
+		return hidden + "@" + shownName(arg[at+1:])
 	}
-	return "…"
+	return hidden
 }
 
-// shownName is a domain or selector from mail, "…" if it is none.
+// shownName is a domain or selector from mail, hidden if it is none.
 func shownName(name string) string {
 	if name == "" {
 		return ""
 	}
 	ascii, err := dkim.DomainName(name)
 	if err != nil {
-		return "…"
+		return hidden
 	}
 	return ascii
 }

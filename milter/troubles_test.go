@@ -25,7 +25,7 @@ func TestTroubles(t *testing.T) {
 	mark := func(fields ...string) []string {
 		return append(fields, "Subject: "+planted, "X-"+planted+": x")
 	}
-	const theirs = "client 'c.example [192.0.2.9]' is not in internal_hosts; the client is not authenticated"
+	const theirs = "the client is not authenticated; client 'c.example [192.0.2.9]' is not in internal_hosts"
 	for _, row := range []struct {
 		name, settings, addr, from string
 		records                    *resolver.Records
@@ -49,14 +49,14 @@ func TestTroubles(t *testing.T) {
 		{name: "above a limit", settings: `maximum_header_fields = 1`, header: mark("From: <" + planted + "@example.com>"),
 			decision: "pass", action: "tempfail", reason: "the header exceeds maximum_header_fields (1)"},
 		{name: "no certain author", settings: `on_bad_from = "reject"`, header: mark("From: " + planted + " <<" + planted + "@example.com"),
-			decision: "bad_from", action: "reject", reason: theirs + "; the From field '…' cannot be read: '…'"},
+			decision: "bad_from", action: "reject", reason: "the From field '…' cannot be read: '…'; " + theirs},
 		{name: "signature that cannot be read", header: mark("From: a@example.com", "DKIM-Signature: v=1; "+planted+"; d="+planted+"@x; i="+planted+"@example.com"),
 			decision: "verify", action: "accept", domain: "example.com", reason: "permerror d= s=: signature syntax error"},
 		{name: "signature for another domain", header: mark("From: a@example.com",
 			"DKIM-Signature: v=1; a=rsa-sha256; d=example.com; s=s; h=from; bh="+strings.Repeat("A", 43)+"=; b=AAAA; i="+planted+"@example.org"),
 			decision: "verify", action: "accept", domain: "example.com", reason: "permerror d=example.com s=s: domain mismatch"},
 		{name: "stranger with our domain", settings: "KEY", header: mark("From: <"+planted+"@example.com>", "To: "+planted+"@example.net"), from: planted + "@example.net",
-			decision: "verify", action: "accept", domain: "example.com", reason: theirs + "; external client 'c.example [192.0.2.9]' attempted to send as 'example.com'"},
+			decision: "verify", action: "accept", domain: "example.com", reason: "external client 'c.example [192.0.2.9]' attempted to send as 'example.com'; " + theirs},
 		{name: "no such key", addr: "127.0.0.1", header: mark("From: <" + planted + "@example.com>"),
 			settings: "key_table = [\"k=example.com:s1:/nowhere\"]\nsigning_table = [\"example.com=other\"]\ncheck_signing_table = false",
 			decision: "refuse", action: "tempfail", domain: "example.com", reason: "the tables cannot sign for '…@example.com': '"},
@@ -67,6 +67,15 @@ func TestTroubles(t *testing.T) {
 			header:   mark("From: <" + planted + "@example.com>"),
 			decision: "verify", action: "accept", domain: "example.com",
 			reason: "author '…@example.com' is neither the login '…' nor the envelope sender '…@example.net', as author_must_match asks"},
+		{name: "domain that is none, to be signed", addr: "127.0.0.1", header: mark("From: <a@" + planted + "!#>"),
+			settings: "key_table = [\"k=%:s1:/nowhere\"]\nsigning_table = [\"*=k\"]",
+			decision: "refuse", action: "tempfail", domain: "…", reason: "the tables cannot sign for '…@…': '…'; "},
+		{name: "domain that is none, without a key", addr: "127.0.0.1", header: mark("From: <a@" + planted + "!#>"),
+			settings: "key_table = [\"k=example.com:s1:/nowhere\"]\nsigning_table = [\"*=%\"]",
+			decision: "refuse", action: "tempfail", domain: "…", reason: "the tables cannot sign for '…@…': '…'; "},
+		{name: "stranger with what is no domain", header: mark("From: <a@" + planted + "!#.example.com>"),
+			settings: "key_table = [\"k=example.com:s1:/nowhere\"]\nsigning_table = [\".example.com=k\"]",
+			decision: "verify", action: "accept", domain: "…", reason: "attempted to send as '…'; " + theirs},
 		{name: "domain that is none", settings: `on_no_signature = "reject"`, header: mark("From: <a@" + planted + "!#>"),
 			decision: "verify", action: "reject", domain: "…", reason: "no DKIM signature data"},
 	} {
@@ -92,7 +101,7 @@ func TestTroubles(t *testing.T) {
 				t.Fatalf("%d are kept", len(kept))
 			}
 			got := kept[0]
-			want := monitor.Trouble{Time: got.Time, QueueID: "4XQ1", Decision: row.decision, Action: row.action, Domain: row.domain, Reason: got.Reason}
+			want := monitor.Trouble{Time: got.Time, QueueID: "4XQ1", Times: 1, Decision: row.decision, Action: row.action, Domain: row.domain, Reason: got.Reason}
 			if got != want || got.Time.IsZero() || !strings.Contains(got.Reason, row.reason) {
 				t.Errorf("kept %+v\nwant %+v with %q", got, want, row.reason)
 			}
@@ -109,7 +118,7 @@ func TestShownArgs(t *testing.T) {
 		t.Fatalf("reasons %q\nshown   %q", want, got)
 	}
 	for code, words := range reasonWords {
-		if strings.Count(words, "%s") != len(shownArgs[code]) || strings.Trim(shownArgs[code], "wd-") != "" {
+		if strings.Count(words, "%s") != len(shownArgs[code]) || strings.Trim(shownArgs[code], "wnda-") != "" || strings.HasPrefix(shownArgs[code], "a") {
 			t.Errorf("%s: %q shows %q", code, words, shownArgs[code])
 		}
 	}
@@ -122,6 +131,8 @@ func TestShownArgs(t *testing.T) {
 		{`"a@b c"@Example.COM`, domain, "…@example.com"},
 		{"user@no such domain", domain, "…@…"},
 		{"user", domain, "…"},
+		{"Example.COM", name, "example.com"},
+		{"no such domain", name, "…"},
 		{"user@example.com", nothing, "…"},
 		{"/etc/key.table:3", whole, "/etc/key.table:3"},
 		{"\xff" + strings.Repeat("é", 1000), whole, "\ufffd" + strings.Repeat("é", 198) + "…"},
@@ -132,16 +143,17 @@ func TestShownArgs(t *testing.T) {
 	}
 }
 
-// The last are kept, in order, and failed signatures of strangers take no place of
-// what the log warns of.
+// The last are kept, in order, those that are alike as one, and failed signatures of
+// strangers take no place of what the log warns of.
 func TestTroublesAreBounded(t *testing.T) {
 	var kept troubles
 	start := time.Unix(0, 0)
 	for i := range 1000 {
 		at := start.Add(time.Duration(i) * time.Second)
-		kept.warned.add(monitor.Trouble{Time: at, Action: "reject"}, mostTroubles)
-		for range 5 {
-			kept.failed.add(monitor.Trouble{Time: at, Action: "accept"}, mostFailed)
+		kept.warned.add(monitor.Trouble{Time: at, Action: "reject", Reason: fmt.Sprint(i)}, mostTroubles)
+		kept.warned.add(monitor.Trouble{Time: at, Action: "tempfail", QueueID: fmt.Sprint(i)}, mostTroubles)
+		for n := range 5 {
+			kept.failed.add(monitor.Trouble{Time: at, Action: "accept", Reason: fmt.Sprint(i, n)}, mostFailed)
 		}
 	}
 	all := kept.newest()
@@ -160,7 +172,11 @@ func TestTroublesAreBounded(t *testing.T) {
 			rejected++
 		}
 	}
-	if rejected != mostTroubles {
+	again := slices.IndexFunc(all, func(one monitor.Trouble) bool { return one.Action == "tempfail" })
+	if want := (monitor.Trouble{Time: start.Add(999 * time.Second), Action: "tempfail", QueueID: "999", Times: 1000}); again < 0 || all[again] != want {
+		t.Errorf("what came again and again is not kept as %+v: %+v", want, all)
+	}
+	if rejected != mostTroubles-1 {
 		t.Errorf("%d of what the log warns of", rejected)
 	}
 }
@@ -179,7 +195,7 @@ func TestTroublesUnderLoad(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if got := len(srv.troubles.newest()); got != mostTroubles {
-		t.Errorf("%d are kept of %d", got, senders*mails)
+	if kept := srv.troubles.newest(); len(kept) != 1 || kept[0].Times != senders*mails {
+		t.Errorf("%d messages are kept as %+v", senders*mails, kept)
 	}
 }

@@ -22,11 +22,20 @@ func (s Status) Unready(some bool) (reasons []string) {
 	switch disabled := s.KeyStates[keyDisabled]; {
 	case disabled == 0 || some && disabled < s.KeyCount:
 	case disabled == s.KeyCount:
-		reasons = append(reasons, fmt.Sprintf("none of the keys can sign (%d)", disabled))
+		reasons = append(reasons, fmt.Sprintf("none of the keys can sign (%d)%s", disabled, s.firstDisabled()))
 	default:
-		reasons = append(reasons, fmt.Sprintf("%d of %d keys cannot sign", disabled, s.KeyCount))
+		reasons = append(reasons, fmt.Sprintf("%d of %d keys cannot sign%s", disabled, s.KeyCount, s.firstDisabled()))
 	}
 	return reasons
+}
+
+// firstDisabled names the first key that cannot sign.
+func (s Status) firstDisabled() string {
+	if len(s.Keys) == 0 || s.Keys[0].State != keyDisabled {
+		return "" // it has changed meanwhile
+	}
+	k := s.Keys[0]
+	return fmt.Sprintf("; the first is %q: d=%s s=%s", k.Name, k.Domain, k.Selector)
 }
 
 // keyDisabled is the state of a key that cannot sign.

@@ -21,6 +21,10 @@ var readiness = []struct {
 	{"a failed reload", func(s *Status) { s.Problems = []string{"x"} }, nil, nil},
 	{"a bad key", func(s *Status) { s.KeyStates = map[string]int{"ready": 2, "disabled": 1} },
 		[]string{"1 of 3 keys cannot sign"}, nil},
+	{"a bad key with a name", func(s *Status) {
+		s.KeyStates = map[string]int{"ready": 2, "disabled": 1}
+		s.Keys = []Key{{Name: "k\n", Domain: "example.com", Selector: "s", State: "disabled"}, {Name: "other", State: "ready"}}
+	}, []string{`1 of 3 keys cannot sign; the first is "k\n": d=example.com s=s`}, nil},
 	{"bad keys alone", func(s *Status) { s.KeyStates = map[string]int{"disabled": 3} },
 		[]string{"none of the keys can sign (3)"}, []string{"none of the keys can sign (3)"}},
 	{"stopping", func(s *Status) { s.Stopping, s.Listeners = true, nil },

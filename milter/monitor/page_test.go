@@ -109,11 +109,11 @@ func TestPageSays(t *testing.T) {
 			"dns":         {"failure 16 5,018", "(67.3 %)"},
 			"connections": {"open now 23", "closed to make room 4"},
 			"reload":      {"The last reload took effect 1 d 2 h ago. (2026-03-13 10:00:00)"},
-			"troubles":    {"11:56:00 4Wz1Qr2GkqzB example.net ✕ verify: reject fail d=example.net s=s1", "· verify: accept permerror"},
+			"troubles":    {"11:56:00 4Wz1Qr2GkqzB example.net ✕ verify: reject fail d=example.net s=s1", "4Wz1Qm0T5yzC and 1,233 before lists.example.org · verify: accept permerror"},
 			"keys":        {"✓ published (11:59:00)"},
 		}},
 		"troubled": {"Not ready: 1 reason – postseal", "✕ postseal: Not ready", []string{
-			"2 of 5 keys cannot sign.", "The last reload failed: the configuration before it is in force.",
+			"2 of 5 keys cannot sign; the first is \"shop\": d=shop.example s=s1.", "The last reload failed: the configuration before it is in force.",
 			"DNS does not publish 2 keys as needed", "1 key in files cannot be used", "497 of at most 500 connections are in use.",
 		}, map[string][]string{
 			"daemon": {"Keys 2 ready, 1 stale, 2 disabled"},
@@ -318,7 +318,7 @@ func fill(v reflect.Value, s string) {
 func TestPageIsServed(t *testing.T) {
 	t.Parallel()
 	m := serve(t, fresh)
-	res, text := m.do(t, http.MethodGet, "/", "localhost", nil)
+	res, text := m.do(t, http.MethodGet, "/", "localhost")
 	if res.StatusCode != http.StatusOK || !strings.Contains(text, "<h1>") || !strings.Contains(res.Header.Get("Content-Security-Policy"), "style-src") ||
 		res.Header.Get("Cache-Control") != "no-store" || res.Header.Get("X-Content-Type-Options") != "nosniff" {
 		t.Errorf("%s %v: %.200s", res.Status, res.Header, text)

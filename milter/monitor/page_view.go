@@ -67,8 +67,9 @@ type keyRow struct {
 
 type troubleRow struct {
 	Trouble
-	When moment
-	Mood string
+	When   moment
+	Mood   string
+	Before string // how many others were like it; "" for none
 }
 
 const (
@@ -107,11 +108,14 @@ func newView(s Status, end time.Time, parts *[minutes]change, now time.Time) vie
 	v.reload(s, now)
 	v.keys(s, now)
 	for _, t := range s.Troubles {
-		mood := "bad"
+		r := troubleRow{Trouble: t, When: when(t.Time, now), Mood: "bad"}
 		if t.Action == "accept" {
-			mood = "dim"
+			r.Mood = "dim"
 		}
-		v.Troubles = append(v.Troubles, troubleRow{t, when(t.Time, now), mood})
+		if t.Times > 1 {
+			r.Before = "and " + count(uint64(t.Times-1)) + " before"
+		}
+		v.Troubles = append(v.Troubles, r)
 	}
 	return v
 }

@@ -62,8 +62,8 @@ func busy(seconds float64) Status {
 	}
 	s.Published = map[Publication]int{Published: 2}
 	s.Troubles = []Trouble{
-		{noon.Add(-4 * time.Minute), "4Wz1Qr2GkqzB", "verify", "reject", "example.net", "fail d=example.net s=s1 a=rsa-sha256 'body hash did not verify'"},
-		{noon.Add(-9 * time.Minute), "4Wz1Qm0T5yzC", "verify", "accept", "lists.example.org", "permerror d=lists.example.org s=k a=rsa-sha256 'no key for signature'"},
+		{noon.Add(-4 * time.Minute), "4Wz1Qr2GkqzB", 1, "verify", "reject", "example.net", "fail d=example.net s=s1 a=rsa-sha256 'body hash did not verify'"},
+		{noon.Add(-9 * time.Minute), "4Wz1Qm0T5yzC", 1234, "verify", "accept", "lists.example.org", "permerror d=lists.example.org s=k a=rsa-sha256 'no key for signature'"},
 	}
 	return s
 }
@@ -99,7 +99,7 @@ func states() map[string]Status {
 	}
 	for i := range 48 {
 		troubled.Troubles = append([]Trouble{{
-			noon.Add(time.Duration(i-48) * 13 * time.Second), fmt.Sprintf("4Wz1Qr%dGkqzB", i), []string{"refuse", "sign", "verify"}[i%3],
+			noon.Add(time.Duration(i-48) * 13 * time.Second), fmt.Sprintf("4Wz1Qr%dGkqzB", i), i%2 + 1, []string{"refuse", "sign", "verify"}[i%3],
 			[]string{"tempfail", "tempfail", "reject"}[i%3], "shop.example",
 			[]string{
 				"client 'localhost [127.0.0.1]' is internal ('127.0.0.1'); the tables cannot sign for '…@shop.example': 'signing table references unknown key'",

@@ -141,11 +141,13 @@ const (
 type Trouble struct {
 	Time    time.Time
 	QueueID string
+	// Times is how many there were that differ in nothing else; the last is told of.
+	Times int
 	// Decision is as in Outcome, Action what the MTA was told.
 	Decision, Action string
 	// Domain is the author's.
 	Domain string
-	// Reason is why, as in the log: words with names in quotes. Nothing of the
-	// message but domains and selectors is in it.
+	// Reason is why, in the words of the log, with names in quotes; what was last
+	// comes first. Nothing of the message but domains and selectors is in it.
 	Reason string
 }
