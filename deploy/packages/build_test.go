@@ -59,18 +59,27 @@ func output(t *testing.T, program string, arguments ...string) string {
 }
 
 // TestPackages builds two versions of the packages and takes them through their
-// lives.
+// lives, each on a machine of its own.
 func TestPackages(t *testing.T) {
 	first, second := build(t, "1.0.0"), build(t, "1.1.0")
-	t.Run("Lintian", func(t *testing.T) { lintian(t, first) })
-	t.Run("Content", func(t *testing.T) { content(t, first) })
-	t.Run("Scripts", func(t *testing.T) { scripts(t, first) })
-	t.Run("Configuration", func(t *testing.T) { configuration(t, first) })
-	t.Run("Reproducible", func(t *testing.T) { reproducible(t, first) })
-	t.Run("Debian", func(t *testing.T) { debian(t, first, second) })
-	t.Run("Readme", func(t *testing.T) { readme(t, first) })
-	t.Run("PostfixLater", func(t *testing.T) { postfixLater(t, first) })
-	t.Run("WithoutSystemd", func(t *testing.T) { withoutSystemd(t, first) })
-	t.Run("Compat", func(t *testing.T) { compat(t, first, second) })
-	t.Run("RPM", func(t *testing.T) { redHat(t, first, second) })
+	parallel := func(name string, test func(t *testing.T)) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t)
+		})
+	}
+	parallel("Debian", func(t *testing.T) { debian(t, first, second) })
+	for _, row := range takeovers {
+		parallel("Compat/"+row.name, func(t *testing.T) { row.test(t, first, second) })
+	}
+	parallel("Compat/no OpenDKIM", func(t *testing.T) { compatAlone(t, first) })
+	parallel("PostfixLater", func(t *testing.T) { postfixLater(t, first) })
+	parallel("RPM", func(t *testing.T) { redHat(t, first, second) })
+	parallel("Readme", func(t *testing.T) { readme(t, first) })
+	parallel("WithoutSystemd", func(t *testing.T) { withoutSystemd(t, first) })
+	parallel("Lintian", func(t *testing.T) { lintian(t, first) })
+	parallel("Content", func(t *testing.T) { content(t, first) })
+	parallel("Scripts", func(t *testing.T) { scripts(t, first) })
+	parallel("Configuration", func(t *testing.T) { configuration(t, first) })
+	parallel("Reproducible", func(t *testing.T) { reproducible(t, first) })
 }

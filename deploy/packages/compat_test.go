@@ -5,6 +5,7 @@ package packages
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -18,9 +19,10 @@ type takeover struct {
 	conf     string // of /etc/opendkim.conf, behind what Debian's says
 	shell    string // what else people do
 	milter   string // in main.cf
-	install  string // of our packages
+	install  string // of our packages; the README's commands if it is empty
 	own      string // what postseal's own units are then
-	purge    bool   // OpenDKIM's remains, meanwhile
+	upgrade  []string
+	purge    bool // OpenDKIM's remains, meanwhile
 	rollback string
 }
 
@@ -31,19 +33,20 @@ var takeovers = []takeover{
 		shell: `install -d -m 750 -o opendkim -g postfix /var/spool/postfix/opendkim
 adduser --quiet postfix opendkim`,
 		milter:   "local:opendkim/opendkim.sock",
-		install:  "apt-get install -y ./postseal-1.deb ./compat-1.deb",
 		own:      "inactive",
-		rollback: "apt-get install -y ./opendkim.deb ./opendkim-tools.deb",
+		upgrade:  []string{"apt-get install ./postseal_*.deb", "apt-get install ./postseal-opendkim-compat_*.deb"},
+		rollback: "apt-get install opendkim opendkim-tools",
 	},
 	{
 		name:    "TCP and dpkg",
 		conf:    "AutoRestart yes\nAutoRestartRate 5/1H\nSignatureAlgorithm rsa-sha256\nSocket inet:8891@localhost\n",
 		milter:  "inet:localhost:8891",
-		install: "dpkg -i ./postseal-1.deb && postseal check-config -c /etc/opendkim.conf && dpkg -i ./compat-1.deb",
+		install: "cd bin/packages && dpkg -i postseal_*.deb && postseal check-config -c /etc/opendkim.conf && dpkg -i postseal-opendkim-compat_*.deb",
 		own:     "active",
+		upgrade: []string{"dpkg -i postseal-opendkim-compat_*.deb postseal_*.deb"},
 		purge:   true,
 		// Ours is removed in favour of OpenDKIM's, when that is unpacked already.
-		rollback: "echo postseal-opendkim-compat deinstall | dpkg --set-selections && dpkg --force-confold -i ./opendkim.deb ./opendkim-tools.deb",
+		rollback: "echo postseal-opendkim-compat deinstall | dpkg --set-selections && dpkg --force-confold -i /srv/debian/opendkim.deb /srv/debian/opendkim-tools.deb",
 	},
 }
 
@@ -53,14 +56,7 @@ SigningTable  refile:/etc/opendkim/signing.table
 InternalHosts /etc/opendkim/trusted.hosts
 `
 
-// compat takes the place of an OpenDKIM, lives, and gives the place back.
-func compat(t *testing.T, first, second built) {
-	for _, row := range takeovers {
-		t.Run(row.name, func(t *testing.T) { row.test(t, first, second) })
-	}
-	t.Run("no OpenDKIM", func(t *testing.T) { compatAlone(t, first) })
-}
-
+// test takes the place of an OpenDKIM, lives, and gives the place back.
 func (o takeover) test(t *testing.T, first, second built) {
 	m := startCompatHost(t, first, second)
 	m.setUpPostfix()
@@ -68,14 +64,21 @@ func (o takeover) test(t *testing.T, first, second built) {
 	m.daemonIs("/usr/sbin/opendkim")
 	before := m.theirs()
 
-	printed := m.Shell("cd /root && DEBIAN_FRONTEND=noninteractive " + o.install)
+	if o.install == "" {
+		o.install = strings.Join(readmeCommands(t, "### As packages"), "\n")
+	}
+	printed := m.Shell("set -e; export DEBIAN_FRONTEND=noninteractive; cd /root/1.0.0\n" + o.install)
 	t.Log(printed)
 	m.daemonIs("/usr/bin/postseal")
 	m.same("installed", before)
 	m.wantTools()
-	if out := m.Shell("systemctl is-active postseal.socket postseal.service || true"); out != o.own+"\n"+o.own {
-		t.Errorf("postseal's own units are %s", out)
+	own := func() {
+		t.Helper()
+		if out := m.Shell("systemctl is-active postseal.socket postseal.service || true"); out != o.own+"\n"+o.own {
+			t.Errorf("postseal's own units are %s", out)
+		}
 	}
+	own()
 	const advice = "systemctl disable --now postseal.socket postseal.service"
 	if strings.Contains(printed, advice) != (o.own == "active") {
 		t.Errorf("the installation says:\n%s", printed)
@@ -88,9 +91,16 @@ func (o takeover) test(t *testing.T, first, second built) {
 	// A reboot empties /run.
 	m.Shell("systemctl stop opendkim && rm -r /run/opendkim && systemd-tmpfiles --create opendkim.conf && systemctl start user-of-opendkim")
 	m.same("rebooted", before)
-	m.Shell("cd /root && dpkg -i ./postseal-2.deb ./compat-2.deb")
-	m.daemonIs("/usr/bin/postseal")
-	m.same("upgraded", before)
+	for _, upgrade := range o.upgrade {
+		pid := m.Shell("systemctl show -p MainPID --value opendkim")
+		m.Shell("cd /root/1.1.0/bin/packages && " + upgrade)
+		m.daemonIs("/usr/bin/postseal")
+		if m.Shell("systemctl show -p MainPID --value opendkim") == pid {
+			t.Errorf("%s: the daemon is the old one", upgrade)
+		}
+		m.same(upgrade, before)
+		own()
+	}
 
 	if o.purge {
 		// The file that TrustAnchorFile names goes as one of its dependencies', and
@@ -120,35 +130,18 @@ func startCompatHost(t *testing.T, first, second built) *mailhost {
 		peers.Require(t, fmt.Errorf("%w; testdata/peers.sh installs opendkim-tools", err))
 	}
 	m := startMailhost(t)
-	m.Install(first.deb, "/root/postseal-1.deb", 0o644)
-	m.Install(first.compat, "/root/compat-1.deb", 0o644)
-	m.Install(second.deb, "/root/postseal-2.deb", 0o644)
-	m.Install(second.compat, "/root/compat-2.deb", 0o644)
-	m.Shell("rm -f /var/lib/man-db/auto-update") // its trigger takes long
+	for _, b := range []built{first, second} {
+		for _, path := range []string{b.deb, b.compat} {
+			m.Install(path, "/root/"+b.version+"/bin/packages/"+filepath.Base(path), 0o644)
+		}
+	}
 	return m
 }
-
-// packAgain makes a package anew of what Debian's has installed: its files, its
-// scripts and its control data.
-const packAgain = `set -e
-umask 022
-mkdir -p /root/$1/DEBIAN
-dpkg -L $1 | while read -r path; do
-	if [ -d "$path" ]; then mkdir -p "/root/$1$path"; else cp -a "$path" "/root/$1$path"; fi
-done
-for part in conffiles md5sums preinst postinst prerm postrm; do
-	if [ -e /var/lib/dpkg/info/$1.$part ]; then cp /var/lib/dpkg/info/$1.$part /root/$1/DEBIAN/$part; fi
-done
-dpkg-query -s $1 | sed -e '/^Status:/d' -e '/^Conffiles:/d' -e '\|^ /etc/|d' >/root/$1/DEBIAN/control
-dpkg-deb --root-owner-group -b /root/$1 /root/$1.deb`
 
 // setUpOpenDKIM does what articles say, with Debian's OpenDKIM, and wires Postfix.
 func (m *mailhost) setUpOpenDKIM(o takeover) {
 	m.t.Helper()
-	for _, name := range []string{"opendkim", "opendkim-tools"} {
-		m.Write("/root/pack-again", packAgain, 0o755)
-		m.Shell("sh /root/pack-again " + name)
-	}
+	m.offer("opendkim", "opendkim-tools")
 	m.Write("/etc/opendkim/signing.table", "*@example.com one._domainkey.example.com\n", 0o644)
 	m.Write("/etc/opendkim/trusted.hosts", "127.0.0.1\n::1\nlocalhost\n", 0o644)
 	rows := ""
@@ -230,10 +223,10 @@ func (m *mailhost) wantTools() {
 func compatAlone(t *testing.T, first built) {
 	m := startCompatHost(t, first, first)
 	m.Shell("dpkg --purge opendkim opendkim-tools && rm -rf /etc/dkimkeys /run/opendkim && userdel opendkim")
-	if out := m.Shell("cd /root && dpkg -i ./postseal-1.deb ./compat-1.deb"); !strings.Contains(out, "There is no /etc/opendkim.conf") {
+	if out := m.Shell("cd /root/1.0.0/bin/packages && dpkg -i *.deb"); !strings.Contains(out, "There is no /etc/opendkim.conf") {
 		t.Errorf("the installation says:\n%s", out)
 	}
-	if out := m.Shell("getent passwd opendkim | cut -d: -f6,7; systemctl is-active opendkim || true"); out != "/run/opendkim:/usr/sbin/nologin\ninactive" {
+	if out := m.Shell("getent passwd opendkim | cut -d: -f6,7; systemctl is-active opendkim postseal.socket postseal.service || true"); out != "/run/opendkim:/usr/sbin/nologin\ninactive\ninactive\ninactive" {
 		t.Errorf("installed: %s", out)
 	}
 	m.Write("/etc/opendkim.conf", "Mode v\nUserID opendkim\nSocket local:/run/opendkim/opendkim.sock\nPidFile /run/opendkim/opendkim.pid\n", 0o644)

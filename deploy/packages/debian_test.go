@@ -32,9 +32,10 @@ func debian(t *testing.T, first, second built) {
 	m.chrooted()
 
 	kept := m.edit()
-	for _, path := range []string{"/root/2.deb", "/root/3.deb", "/root/1.deb"} { // and back
-		m.underLoad(func() string { return m.dpkg("-i " + path) }, kept)
-	}
+	m.underLoad(func() string { return m.dpkg("-i /root/2.deb") }, kept)
+	m.underLoad(func() string { return m.dpkg("-i /root/3.deb") }, kept)
+	// And back, with an interruption.
+	m.underLoad(func() string { return m.dpkg("--unpack /root/1.deb") + m.dpkg("--configure -a") }, kept)
 	m.signs()
 	// The third has another postseal.toml and key.table.
 	if out := m.Shell("ls /etc/postseal"); !strings.Contains(out, "postseal.toml.dpkg-dist") || !strings.Contains(out, "key.table.dpkg-dist") {
@@ -66,6 +67,14 @@ func debian(t *testing.T, first, second built) {
 	}
 	m.Shell("systemctl start postseal.socket postseal.service")
 
+	// A daemon that does not start leaves no package half installed.
+	m.Shell("cd /etc/postseal && cp -p postseal.toml postseal.toml.bak && echo nonsense >>postseal.toml")
+	if out := m.dpkg("-i /root/2.deb"); !strings.Contains(out, "postseal: the daemon does not start") {
+		t.Errorf("with a broken configuration:\n%s", out)
+	}
+	m.Shell("cd /etc/postseal && cp -p postseal.toml.bak postseal.toml")
+	m.Await("the daemon", func() bool { _, err := m.Try("systemctl is-active postseal.service"); return err == nil })
+
 	printed := m.dpkg("-P postseal")
 	m.removed()
 	for _, folder := range []string{"/etc/postseal/keys", "/var/backups/postseal"} {
@@ -75,7 +84,8 @@ func debian(t *testing.T, first, second built) {
 	}
 	if out := m.Shell("cd / && find etc/postseal var/backups/postseal -type f | sort && getent passwd postseal | cut -d: -f1"); out != strings.Join([]string{
 		"etc/postseal/keys/example.com/" + m.selector + ".private",
-		"var/backups/postseal/key.table", "var/backups/postseal/postseal.toml", "var/backups/postseal/signing.table",
+		"var/backups/postseal/key.table", "var/backups/postseal/postseal.toml", "var/backups/postseal/postseal.toml.bak",
+		"var/backups/postseal/signing.table",
 		"postseal",
 	}, "\n") {
 		t.Errorf("a purge leaves:\n%s", out)

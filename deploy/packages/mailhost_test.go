@@ -40,24 +40,63 @@ func startMailhost(t *testing.T) *mailhost {
 	return m
 }
 
-// setUpPostfix has Debian's package make main.cf and start, as for an "Internet
-// Site"; it installs Postfix where that is gone.
+// setUpPostfix has Debian's package make main.cf and start; it installs Postfix
+// where that is gone.
 func (m *mailhost) setUpPostfix() {
+	m.t.Helper()
+	m.answer()
+	m.Shell(`export DEBIAN_FRONTEND=noninteractive
+if [ -e /usr/sbin/postfix ]; then
+	rm -f /etc/postfix/main.cf
+	dpkg-reconfigure postfix
+else
+	apt-get install postfix
+fi`)
+	m.Shell("systemctl start postfix")
+	m.awaitPostfix()
+}
+
+// answer answers the questions that Debian's package asks: an "Internet Site".
+func (m *mailhost) answer() {
 	m.t.Helper()
 	m.Shell(`debconf-set-selections <<'END'
 postfix postfix/main_mailer_type select Internet Site
 postfix postfix/mailname string mail.example.com
 postfix postfix/destinations string mail.example.com, localhost
-END
-export DEBIAN_FRONTEND=noninteractive
-if [ -e /usr/sbin/postfix ]; then
-	rm -f /etc/postfix/main.cf
-	dpkg-reconfigure postfix
-else
-	dpkg -i /root/postfix.deb
-fi`)
-	m.Shell("systemctl start postfix")
-	m.awaitPostfix()
+END`)
+}
+
+// pack makes the .deb again that a package of Debian's was installed from: its
+// files, its scripts and its control data.
+const pack = `set -e
+umask 022
+mkdir -p /srv/debian $1/DEBIAN
+dpkg -L $1 | while read -r path; do
+	if [ -d "$path" ]; then # or a link to one: /lib
+		mkdir -p "$1$path"
+	elif [ -e "$path" ]; then
+		cp -a "$path" "$1$path"
+	fi
+done
+for part in config templates conffiles md5sums triggers preinst postinst prerm postrm; do
+	if [ -e /var/lib/dpkg/info/$1.$part ]; then cp /var/lib/dpkg/info/$1.$part $1/DEBIAN/$part; fi
+done
+dpkg-query -s $1 | sed -e '/^Status:/d' -e '/^Conffiles:/d' -e '\|^ /etc/|d' >$1/DEBIAN/control
+dpkg-deb -Znone -b $1 /srv/debian/$1.deb
+`
+
+// offer has apt find packages of Debian's, which are installed here, once they are
+// gone.
+func (m *mailhost) offer(names ...string) {
+	m.t.Helper()
+	m.Write("/root/pack", pack, 0o644)
+	for _, name := range names {
+		m.Shell("cd /root && sh pack " + name)
+	}
+	m.Shell("rm -rf /etc/apt/sources.list* /var/lib/apt/lists/*; cd /srv/debian && dpkg-scanpackages . >Packages")
+	m.Write("/etc/apt/sources.list", "deb [trusted=yes] file:/srv/debian ./\n", 0o644)
+	m.Write("/etc/apt/apt.conf.d/99yes", "APT::Get::Assume-Yes \"true\";\n", 0o644)
+	m.Shell("apt-get update")
 }
 
 func (m *mailhost) awaitPostfix() {

@@ -9,30 +9,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// repack makes the .deb again that Postfix was installed from.
-const repack = `set -e
-mkdir -p /root/postfix/DEBIAN
-dpkg -L postfix | while read -r path; do
-	if [ "$path" = /. ]; then continue; fi
-	if [ -d "$path" ]; then # or a link to one: /lib
-		mkdir -p "/root/postfix$path"
-	elif [ -e "$path" ]; then
-		cp -a "$path" "/root/postfix$path"
-	fi
-done
-dpkg-query -s postfix | sed -e '/^Status:/d' -e '/^Conffiles:/,/^[A-Z]/{/^Conffiles:/d;/^ /d}' >/root/postfix/DEBIAN/control
-for name in preinst postinst prerm postrm config templates conffiles triggers; do
-	if [ -e /var/lib/dpkg/info/postfix.$name ]; then cp /var/lib/dpkg/info/postfix.$name /root/postfix/DEBIAN/$name; fi
-done
-dpkg-deb -Znone -b /root/postfix /root/postfix.deb
-`
-
 // postfixLater: the package is there before Postfix, and stays when Postfix goes
 // and comes again; each time Postfix can reach the socket.
 func postfixLater(t *testing.T, b built) {
 	m := startMailhost(t)
 	m.Install(b.deb, "/root/1.deb", 0o644)
-	m.Shell(repack)
+	m.offer("postfix")
 	m.dpkg("--force-depends -P postfix")
 	m.Shell("! getent passwd postfix && ! ls /var/spool/postfix 2>/dev/null")
 	printed := m.dpkg("-i /root/1.deb")

@@ -100,14 +100,29 @@ func TestWiring(t *testing.T) {
 			[]string{"postconf -e 'smtpd_milters = inet:localhost:8893'", "postconf -e 'non_smtpd_milters ='"},
 		},
 		{
-			"mail must not leave unsigned", "milter_default_action = accept\nsmtpd_milters = { inet:localhost:11332, connect_timeout=5s }\nnon_smtpd_milters = it's\n", "",
+			"mail must not leave unsigned", "milter_default_action = accept\nsmtpd_milters = { inet:localhost:11332, connect_timeout=5s }\nnon_smtpd_milters = inet:localhost:11332\n", "",
 			[]string{
 				"postconf -e 'smtpd_milters = { inet:localhost:11332, connect_timeout=5s }, {" + ours + ",default_action=tempfail}'",
-				`postconf -e 'non_smtpd_milters = it'\''s, {` + ours + ",default_action=tempfail}'",
+				"postconf -e 'non_smtpd_milters = inet:localhost:11332, {" + ours + ",default_action=tempfail}'",
 			},
 			[]string{
 				"postconf -e 'smtpd_milters = { inet:localhost:11332, connect_timeout=5s }'",
-				`postconf -e 'non_smtpd_milters = it'\''s'`,
+				"postconf -e 'non_smtpd_milters = inet:localhost:11332'",
+			},
+		},
+		{
+			"nothing that is there is run", "smtpd_milters = x';>ran;'\nnon_smtpd_milters = opendkim`>ran`;>ran\n",
+			"25';>ran;' inet n - y - - smtpd\n  -o smtpd_milters=x|tee>ran\n",
+			[]string{
+				`postconf -e 'smtpd_milters = x'\'';>ran;'\'', ` + ours + "'",
+				"# in place of opendkim`>ran`;>ran, which seems to sign, too:",
+				"postconf -e 'non_smtpd_milters = " + ours + "'",
+				`postconf -P '25'\'';>ran;'\''/inet/smtpd_milters = x|tee>ran,` + ours + "'",
+			},
+			[]string{
+				`postconf -e 'smtpd_milters = x'\'';>ran;'\'''`,
+				"postconf -e 'non_smtpd_milters ='",
+				`postconf -P '25'\'';>ran;'\''/inet/smtpd_milters = x|tee>ran'`,
 			},
 		},
 		{
@@ -133,11 +148,15 @@ func TestWiring(t *testing.T) {
 			obey := func(lines []string) {
 				t.Helper()
 				cmd := exec.Command("sh", "-e", "-c", strings.Join(lines, "\n"))
+				cmd.Dir = folder
 				cmd.Env = append(os.Environ(), "MAIL_CONFIG="+folder)
 				if out, err := cmd.CombinedOutput(); err != nil {
 					t.Fatalf("%v: %s", err, out)
 				}
 				settle(t, folder)
+				if list, _ := filepath.Glob(filepath.Join(folder, "*")); len(list) != 2 {
+					t.Errorf("the folder has %q", list)
+				}
 			}
 			add := wiring(t, folder, "add")
 			if diff := cmp.Diff(test.add, add); diff != "" {
