@@ -36,6 +36,7 @@ func BenchmarkSession(b *testing.B) {
 		b.Run(row.name, func(b *testing.B) {
 			srv := startServer(b, loadText(b, row.settings, records), func(s *Server) {
 				s.log = slog.New(slog.NewTextHandler(io.Discard, nil))
+				s.troubles = nil // as without a monitor
 			})
 			m := srv.connect(b, "client.example.net", row.client)
 			var first, second, third frames
