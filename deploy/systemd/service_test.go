@@ -95,7 +95,7 @@ func (h *host) inSandbox() {
 		h.t.Errorf("the process is %s's", uid)
 	}
 	h.Shell("mkdir -p /home/user && touch /home/user/secret && chmod -R a+rX /home/user")
-	inside := "nsenter -m -t " + pid + " -- "
+	inside := "nsenter -m -r -t " + pid + " -- "
 	for _, line := range []string{"ls /home/user", "touch /etc/postseal/x", "touch /usr/x", "touch /var/lib/x", "ls /dev/mem"} {
 		if out, err := h.Try(inside + line); err == nil {
 			h.t.Errorf("in the sandbox, root can %s: %s", line, out)
