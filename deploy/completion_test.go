@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/postseal/postseal/testdata/container"
 	"github.com/postseal/postseal/testdata/peers"
+	"github.com/postseal/postseal/testdata/program"
 )
 
 // patience is how long anything may take on a machine that is busy.
@@ -26,12 +26,10 @@ const patience = 2 * time.Minute
 func build(t *testing.T) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
-	program := filepath.Join(dir, "postseal.real")
-	if out, err := exec.Command("go", "build", "-o", program, "../cmd/postseal").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
+	real := filepath.Join(dir, "postseal.real")
+	program.Build(t, real)
 	write(t, filepath.Join(dir, "postseal"), `#!/bin/sh
-case $1 in __complete*) exec `+program+` "$@" ;; esac
+case $1 in __complete*) exec `+real+` "$@" ;; esac
 for word; do printf '<%s>' "$word" >>'`+filepath.Join(dir, "called")+`'; done
 echo >>'`+filepath.Join(dir, "called")+`'
 `)
@@ -53,7 +51,7 @@ func write(t *testing.T, path, text string) {
 type shell struct {
 	t     *testing.T
 	keys  io.Writer
-	shown *container.Output // what the terminal shows
+	shown *program.Output // what the terminal shows
 	// called is where the words of each command end up.
 	called string
 }
@@ -73,7 +71,7 @@ func interactive(t *testing.T, dir, command string, setup ...string) *shell {
 	write(t, work+"/runner", "")
 	write(t, work+"/run/file", "")
 
-	s := &shell{t: t, shown: new(container.Output), called: filepath.Join(dir, "called")}
+	s := &shell{t: t, shown: new(program.Output), called: filepath.Join(dir, "called")}
 	cmd := exec.Command("script", "-q", "-c", "stty cols 200 rows 50; exec "+command, "/dev/null")
 	cmd.Dir = work
 	cmd.Env = []string{"PATH=" + dir + ":" + os.Getenv("PATH"), "HOME=" + work, "TERM=xterm", "LC_ALL=C.UTF-8", "POSTSEAL=" + dir + "/postseal.real"}

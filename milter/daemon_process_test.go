@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 	os.Exit(exit)
 }
 
-var program = sync.OnceValues(func() (string, error) {
+var built = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(programDir, "postseal")
 	if out, err := exec.Command("go", "build", "-o", path, "../cmd/postseal").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
@@ -53,7 +53,7 @@ var program = sync.OnceValues(func() (string, error) {
 // buildProgram returns the path of the program.
 func buildProgram(t testing.TB) string {
 	t.Helper()
-	path, err := program()
+	path, err := built()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -132,7 +132,9 @@ var wallClockUses = map[string]string{
 	"keys/file.go":                "the times that the file system gives, compared with one another and with this moment",
 	"milter/dkim/sign.go":         "t= and x= are written",
 	"milter/dkim/tagvalue.go":     "t= and x= are read",
+	"milter/monitor/metrics.go":   "times of day that are shown",
 	"milter/resolver/exchange.go": "a deadline that is long over",
+	"milter/socket.go":            "a deadline that is long over",
 	"config/postfix/mail.go":      "the order of mail in the mailbox of a private Postfix",
 }
 

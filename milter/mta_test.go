@@ -2,7 +2,6 @@ package milter
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -13,11 +12,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/postseal/postseal/milter/wire"
+	"github.com/postseal/postseal/testdata/program"
 )
 
 // allSteps is what Postfix offers in its newest protocol.
@@ -72,25 +71,10 @@ func startServer(t testing.TB, s *Snapshot, change ...func(*Server)) *testServer
 }
 
 // lockedLog collects log lines.
-type lockedLog struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
+type lockedLog struct{ program.Output }
 
 // LockedLog is lockedLog for the tests from outside of the package.
 type LockedLog = lockedLog
-
-func (l *lockedLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
 
 // wait waits for text in the log.
 func (l *lockedLog) wait(t testing.TB, text string) {

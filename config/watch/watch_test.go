@@ -1,7 +1,6 @@
 package watch
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -11,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/postseal/postseal/testdata/program"
 )
 
 // folder is a folder of files for a test.
@@ -48,24 +49,6 @@ func (f folder) remove(name string)     { f.t.Helper(); f.must(os.RemoveAll(f.at
 func (f folder) rename(from, to string) { f.t.Helper(); f.must(os.Rename(f.at(from), f.at(to))) }
 func (f folder) link(to, name string)   { f.t.Helper(); f.must(os.Symlink(to, f.at(name))) }
 
-// logBuffer collects log lines.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 func newSilentLog() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // fails is an error that may be set while it is in use.
@@ -81,14 +64,14 @@ func (f *fails) get() error    { f.mu.Lock(); defer f.mu.Unlock(); return f.err 
 type running struct {
 	*Watcher
 	t    testing.TB
-	log  *logBuffer
+	log  *program.Output
 	stop func()
 }
 
 // start runs a watcher that takes 20 ms for quiet.
 func start(t testing.TB, change func(*Watcher), paths ...string) *running {
 	t.Helper()
-	log := new(logBuffer)
+	log := new(program.Output)
 	w := New(slog.New(slog.NewTextHandler(log, nil)))
 	w.quiet, w.seldom, w.often = 20*time.Millisecond, time.Hour, time.Hour
 	if change != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/postseal/postseal/config/postfix"
 	"github.com/postseal/postseal/keys"
 	"github.com/postseal/postseal/testdata/peers"
+	"github.com/postseal/postseal/testdata/program"
 )
 
 const (
@@ -66,8 +67,8 @@ var built struct {
 	err error
 }
 
-// program is postseal.
-func program(t testing.TB) string {
+// daemonProgram is postseal.
+func daemonProgram(t testing.TB) string {
 	t.Helper()
 	built.Do(func() {
 		if built.dir, built.err = os.MkdirTemp("", "postseal-program-"); built.err != nil {
@@ -96,27 +97,9 @@ type farm struct {
 type host struct {
 	f     *farm
 	dir   string
-	log   locked
+	log   program.Output
 	cmd   *exec.Cmd
 	ended chan struct{}
-}
-
-// locked is a log that is read while it is written.
-type locked struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *locked) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *locked) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 // start starts the daemons and Postfix, whose milters are what milters says of the
@@ -221,8 +204,8 @@ drain_timeout = "2m" # this machine is slower than a mail host
 func (h *host) serve() {
 	t := h.f.t
 	t.Helper()
-	var own locked
-	cmd := exec.Command(program(t), "serve", "-c", filepath.Join(h.dir, "postseal.toml"))
+	var own program.Output
+	cmd := exec.Command(daemonProgram(t), "serve", "-c", filepath.Join(h.dir, "postseal.toml"))
 	cmd.Stderr = io.MultiWriter(&own, &h.log)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // a test that times out cleans nothing up
 	must(t, cmd.Start())

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/postseal/postseal/testdata/peers"
+	"github.com/postseal/postseal/testdata/program"
 )
 
 // balancer is haproxy in TCP mode before the hosts.
@@ -28,9 +29,9 @@ type balancer struct {
 func startBalancer(f *farm) *balancer {
 	t := f.t
 	t.Helper()
-	program, err := exec.LookPath("haproxy")
+	haproxy, err := exec.LookPath("haproxy")
 	if err != nil {
-		program, err = exec.LookPath("/usr/sbin/haproxy")
+		haproxy, err = exec.LookPath("/usr/sbin/haproxy")
 	}
 	if err != nil {
 		peers.Require(t, fmt.Errorf("%w; testdata/peers.sh deploy installs haproxy", err))
@@ -52,8 +53,8 @@ func startBalancer(f *farm) *balancer {
 		"192.0.2.12:8891", fmt.Sprintf("%s:%d", addresses[1], f.port)).Replace(section)
 	conf := filepath.Join(dir, "haproxy.cfg")
 	must(t, os.WriteFile(conf, []byte("global\n  stats socket "+b.commands+" level admin\n"+section), 0o600))
-	cmd := exec.Command(program, "-db", "-f", conf)
-	var log locked
+	cmd := exec.Command(haproxy, "-db", "-f", conf)
+	var log program.Output
 	cmd.Stdout, cmd.Stderr = &log, &log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // a test that times out cleans nothing up
 	must(t, cmd.Start())

@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/postseal/postseal/testdata/program"
 )
 
 // series are the metrics of a page in Prometheus' text form: the values of each
@@ -51,10 +53,8 @@ func scrape(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	program := filepath.Join(dir, "postseal")
-	if out, err := exec.Command("go", "build", "-o", program, "github.com/postseal/postseal/cmd/postseal").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	path := filepath.Join(dir, "postseal")
+	program.Build(t, path)
 	conf, socket := filepath.Join(dir, "postseal.toml"), filepath.Join(dir, "monitor")
 	text := `socket = "local:` + dir + `/socket"
 monitor_socket = "local:` + socket + `"
@@ -65,7 +65,7 @@ mode = "v"
 		t.Fatal(err)
 	}
 	var log strings.Builder
-	cmd := exec.Command(program, "serve", "-c", conf)
+	cmd := exec.Command(path, "serve", "-c", conf)
 	cmd.Stderr = &log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // a test that times out cleans nothing up
 	if err := cmd.Start(); err != nil {

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/postseal/postseal/keys"
+	"github.com/postseal/postseal/testdata/program"
 	"github.com/postseal/postseal/testdata/secrets"
 )
 
@@ -160,9 +161,7 @@ func TestDaemonInBrowser(t *testing.T) {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	at := func(name string) string { return filepath.Join(dir, name) }
-	if out, err := exec.Command("go", "build", "-o", at("postseal"), "github.com/postseal/postseal/cmd/postseal").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	program.Build(t, at("postseal"))
 	put := func(name, text string) {
 		t.Helper()
 		if err := os.WriteFile(at(name), []byte(text), 0o600); err != nil {
@@ -194,7 +193,7 @@ signing_table = "refile:signing.table"
 test_public_keys = %q
 require_safe_keys = false
 `, at("s"), at("run"), port, at("records")))
-	log := new(safeBuffer)
+	log := new(program.Output)
 	daemon := exec.Command(at("postseal"), "serve", "-c", at("postseal.toml"))
 	daemon.Stderr = log
 	daemon.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // a test that times out cleans nothing up

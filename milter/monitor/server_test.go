@@ -2,7 +2,6 @@ package monitor
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -17,6 +16,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/postseal/postseal/testdata/program"
 )
 
 // patience is for machines that have much else to do.
@@ -26,25 +27,7 @@ const patience = 60 * time.Second
 type monitored struct {
 	*Server
 	network, address string
-	log              *safeBuffer
-}
-
-// safeBuffer collects a log.
-type safeBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *safeBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *safeBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
+	log              *program.Output
 }
 
 // serve serves a Status on a unix socket.
@@ -69,7 +52,7 @@ func listen(t *testing.T, network, address string) net.Listener {
 
 func serveOn(t *testing.T, l net.Listener, status func() Status, change ...func(*http.Server)) *monitored {
 	t.Helper()
-	log := new(safeBuffer)
+	log := new(program.Output)
 	addr := l.Addr()
 	m := &monitored{NewServer(l, status, slog.New(slog.NewTextHandler(log, nil))), addr.Network(), addr.String(), log}
 	for _, f := range change {
@@ -379,7 +362,7 @@ func (brokenListener) Accept() (net.Conn, error) { return nil, errors.New("the s
 // Trouble of the listener is logged, and ends nothing else.
 func TestTrouble(t *testing.T) {
 	t.Parallel()
-	log := new(safeBuffer)
+	log := new(program.Output)
 	s := NewServer(brokenListener{listen(t, "tcp", "127.0.0.1:0")}, whole, slog.New(slog.NewTextHandler(log, nil)))
 	s.Serve()
 	if !strings.Contains(log.String(), "the socket is gone") {

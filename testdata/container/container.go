@@ -1,18 +1,17 @@
 package container
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/postseal/postseal/testdata/machine"
+	"github.com/postseal/postseal/testdata/program"
 )
 
 // Options are what a container is started with beside its image.
@@ -44,7 +43,7 @@ type Mount struct {
 // Container is one that was started.
 type Container struct {
 	// Output is what it has printed.
-	Output Output
+	Output program.Output
 
 	t     testing.TB
 	user  string
@@ -238,22 +237,4 @@ func (c *Container) Await(what string, so func() bool) {
 func (c *Container) AwaitOutput(text string) {
 	c.t.Helper()
 	c.Await(fmt.Sprintf("%q in its output", text), func() bool { return strings.Contains(c.Output.String(), text) })
-}
-
-// Output is what a process has printed so far.
-type Output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *Output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *Output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
 }
