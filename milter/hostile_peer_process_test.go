@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/postseal/postseal/milter/load"
+	"github.com/postseal/postseal/testdata/program"
 	"golang.org/x/sys/unix"
 )
 
@@ -44,18 +45,6 @@ func (p *process) usage(t testing.TB) load.Usage {
 	return u
 }
 
-// freePort is a TCP port on 127.0.0.1 that nobody listens on.
-func freePort(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
-}
-
 // hold opens connections that send some commands, read the first answer and
 // wait.
 func hold(t testing.TB, n int, network, addr, order string) []net.Conn {
@@ -78,12 +67,12 @@ func hold(t testing.TB, n int, network, addr, order string) []net.Conn {
 func TestIdleConnectionsInMemory(t *testing.T) {
 	t.Parallel()
 	const mib, each = 1 << 20, 24 << 10
-	program := buildProgram(t)
+	path := buildProgram(t)
 	for _, network := range []string{"unix", "tcp"} {
 		t.Run(network, func(t *testing.T) {
-			port := freePort(t)
-			p := startProcess(t, program, fmt.Sprintf("maximum_connections = 20000\n[[listener]]\nsocket = \"inet:%s@127.0.0.1\"\nmode = \"sv\"\n", port))
-			addr := map[string]string{"unix": filepath.Join(p.dir, "both"), "tcp": "127.0.0.1:" + port}[network]
+			port := program.FreePort(t)
+			p := startProcess(t, path, fmt.Sprintf("maximum_connections = 20000\n[[listener]]\nsocket = \"inet:%d@127.0.0.1\"\nmode = \"sv\"\n", port))
+			addr := map[string]string{"unix": filepath.Join(p.dir, "both"), "tcp": fmt.Sprintf("127.0.0.1:%d", port)}[network]
 			var files unix.Rlimit
 			if err := unix.Prlimit(p.Pid, unix.RLIMIT_NOFILE, nil, &files); err != nil {
 				t.Fatal(err)

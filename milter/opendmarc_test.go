@@ -14,6 +14,7 @@ import (
 	"github.com/postseal/postseal/config/postfix"
 	"github.com/postseal/postseal/milter/resolver"
 	"github.com/postseal/postseal/testdata/peers"
+	"github.com/postseal/postseal/testdata/program"
 )
 
 // OpenDMARC, as the next milter, reads our Authentication-Results: a valid
@@ -21,7 +22,7 @@ import (
 func TestPostfixOpenDMARC(t *testing.T) {
 	t.Parallel()
 	const socket = "inet:127.0.0.1:OPENDMARC"
-	port := freePort(t)
+	port := program.FreePort(t)
 	s := start(t, setup{main: map[string]string{"smtpd_milters": "POSTSEAL " + strings.Replace(socket, "OPENDMARC", fmt.Sprint(port), 1)}})
 	startOpenDMARC(t, port, map[string][]string{"_dmarc.example.com": {"v=DMARC1; p=reject; adkim=s"}})
 	forged := strings.ReplaceAll(strings.Join(forgeries, "\r\n"), "bank.example", "example.com") + "\r\n"

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,6 +18,7 @@ import (
 	"github.com/postseal/postseal/milter/dkim"
 	"github.com/postseal/postseal/milter/resolver"
 	"github.com/postseal/postseal/testdata/peers"
+	"github.com/postseal/postseal/testdata/program"
 )
 
 // The private Postfix of these tests has one mailbox, and postseal signs for
@@ -80,7 +80,7 @@ func start(t testing.TB, o setup) *site {
 	path := filepath.Join(s.postfix.SocketDir(), "postseal")
 	socket, spec := "local:"+path, "unix:"+path
 	if o.tcp {
-		port := freePort(t)
+		port := program.FreePort(t)
 		socket, spec = fmt.Sprintf("inet:%d@127.0.0.1", port), fmt.Sprintf("inet:127.0.0.1:%d", port)
 	}
 	for _, name := range []string{"smtpd_milters", "non_smtpd_milters"} {
@@ -100,16 +100,6 @@ func start(t testing.TB, o setup) *site {
 		t.Fatal(err)
 	}
 	return s
-}
-
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // configure writes postseal.toml, the tables of the seeds' kind and two keys.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/postseal/postseal/config/postfix"
 	"github.com/postseal/postseal/testdata/peers"
+	"github.com/postseal/postseal/testdata/program"
 )
 
 // Between Postfix and the daemon nobody waits for a delayed acknowledgement.
@@ -41,7 +42,7 @@ func TestPostfixPromptTCP(t *testing.T) {
 	s := start(t, setup{tcp: true})
 	direct := s.delayedACKs(messages)
 
-	port := freePort(t)
+	port := program.FreePort(t)
 	relay(t, port, s.daemon.Addrs()[0].String())
 	spec := fmt.Sprintf("inet:127.0.0.1:%d", port)
 	if err := s.postfix.Reconfigure(s.ctx, map[string]string{"smtpd_milters": spec, "milter_default_action": "tempfail"}); err != nil {

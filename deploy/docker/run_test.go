@@ -5,12 +5,12 @@ package docker
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,6 +20,7 @@ import (
 
 	"github.com/postseal/postseal/milter/load"
 	"github.com/postseal/postseal/testdata/container"
+	"github.com/postseal/postseal/testdata/program"
 )
 
 // The commands at the top of the Dockerfile make a key and a daemon that signs with
@@ -34,7 +35,7 @@ func TestDockerRun(t *testing.T) {
 	if shown := readme(t); !slices.Equal(shown, commands) {
 		t.Errorf("README.md has other commands: %q", shown)
 	}
-	dir, port := t.TempDir(), freePort(t)
+	dir, port := t.TempDir(), strconv.Itoa(program.FreePort(t))
 	shell(t, dir, commands[0])
 	genkey := image.Start(t, nil, dockerRun(t, dir, commands[1]))
 	if status := genkey.Wait(); status != 0 {
@@ -103,7 +104,7 @@ func TestFileGoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := image.Start(t, nil, container.Options{
-		ReadOnly: true, Env: []string{"POSTSEAL_LOG_LEVEL=debug", "POSTSEAL_SOCKET=inet:" + freePort(t) + "@127.0.0.1"},
+		ReadOnly: true, Env: []string{"POSTSEAL_LOG_LEVEL=debug", fmt.Sprintf("POSTSEAL_SOCKET=inet:%d@127.0.0.1", program.FreePort(t))},
 		Mounts: []container.Mount{{Target: "/run/postseal"}, {Source: conf, Target: "/etc/postseal", ReadOnly: true}},
 	})
 	c.AwaitOutput(`"msg":"started"`)
@@ -283,19 +284,4 @@ func children(t *testing.T, c *container.Container) (pids string) {
 		pids += string(data)
 	}
 	return pids
-}
-
-// freePort is one that nobody listens on.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
 }

@@ -21,6 +21,7 @@ import (
 
 	"github.com/postseal/postseal/keys"
 	"github.com/postseal/postseal/milter/resolver"
+	"github.com/postseal/postseal/testdata/program"
 )
 
 // patience is how long anything may take on a machine that is busy.
@@ -94,18 +95,16 @@ func letters() []letter {
 }
 
 // build makes the program.
-func build(t *testing.T) (program string) {
+func build(t *testing.T) (path string) {
 	t.Helper()
-	program = filepath.Join(t.TempDir(), "postseal")
-	if out, err := exec.Command("go", "build", "-o", program, "../../cmd/postseal").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	return program
+	path = filepath.Join(t.TempDir(), "postseal")
+	program.Build(t, path)
+	return path
 }
 
 // daemon runs the program with that log_format, takes all letters through it,
 // stops it, and returns the lines of its log.
-func daemon(t *testing.T, program, format string) (log []string) {
+func daemon(t *testing.T, path, format string) (log []string) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "ps-logs-") // a socket's path is short
 	must(t, err)
@@ -125,7 +124,7 @@ func daemon(t *testing.T, program, format string) (log []string) {
 	must(t, err)
 	t.Cleanup(func() { nameserver.Close() })
 
-	cmd := exec.Command(program, "serve", "-c", dir+"/postseal.toml", "--nameserver", nameserver.Addr())
+	cmd := exec.Command(path, "serve", "-c", dir+"/postseal.toml", "--nameserver", nameserver.Addr())
 	var lines bytes.Buffer
 	cmd.Stderr = &lines
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -38,7 +38,7 @@ func readReadme(t *testing.T) readme {
 	if len(functions) != 3 {
 		t.Fatalf("functions: %q", functions)
 	}
-	r := readme{journal: functions[0], syslog: functions[1], messages: functions[2]}
+	r := readme{journal: functions[1], syslog: functions[0], messages: functions[2]}
 	for _, part := range parts[1:] {
 		lines := strings.Split(part, "\n")
 		if len(lines) != 3 {

@@ -5,7 +5,6 @@ package monitor
 import (
 	"fmt"
 	"image/color"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -184,7 +183,7 @@ func TestDaemonInBrowser(t *testing.T) {
 	put("records", "s1._domainkey.example.com "+keys.RecordText(com.Public())+"\n")
 	put("key.table", "com example.com:s1:"+at("com.private")+"\nnet example.net:s1:"+at("net.private")+"\norg example.org:s1:"+at("org.private")+"\n")
 	put("signing.table", "*@example.com com\n*@example.net net\n*@example.org org\n")
-	port := freePort(t)
+	port := program.FreePort(t)
 	put("postseal.toml", fmt.Sprintf(`socket = "unix:%s"
 runtime_directory = %q
 monitor_socket = "inet:%d"
@@ -276,15 +275,4 @@ func await(t *testing.T, what string, met func() bool) {
 			t.Fatalf("%s: in vain", what)
 		}
 	}
-}
-
-// freePort is a port of 127.0.0.1 that was free a moment ago.
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }

@@ -1,9 +1,10 @@
-// Package program is for tests that run the program: it builds it, and keeps what
-// it prints.
+// Package program is for tests that run the program: it builds it, finds it a port,
+// and keeps what it prints.
 package program
 
 import (
 	"bytes"
+	"net"
 	"os/exec"
 	"sync"
 	"testing"
@@ -16,6 +17,17 @@ func Build(t testing.TB, path string) {
 	if err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
+}
+
+// FreePort is a TCP port of 127.0.0.1 that was free a moment ago.
+func FreePort(t testing.TB) int {
+	t.Helper()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
 }
 
 // Output is what a process or a log has said so far; it can be read while it is
