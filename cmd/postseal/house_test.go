@@ -70,6 +70,7 @@ func TestHouse(t *testing.T) {
 		"milter/latency":  {},
 		"milter/resolver": {"milter/latency"},
 		"milter/rogue":    {},
+		"milter/finding":  {},
 		"config/dataset":  {},
 		"config/setup":    {"config/dataset"},
 		"config/postfix":  {},
@@ -83,7 +84,7 @@ func TestHouse(t *testing.T) {
 		"keys":            {"config/dataset", "keys/libcrypto", "milter/dkim"},
 		"keys/libcrypto":  {},
 		"deploy":          {},
-		"keys/published":  {"keys", "keys/libcrypto", "config/dataset", "milter/dkim", "milter/latency", "milter/resolver"},
+		"keys/published":  {"keys", "keys/libcrypto", "config/dataset", "milter/dkim", "milter/finding", "milter/latency", "milter/resolver"},
 	}
 	opensNothing := []string{"milter/wire", "milter/dkim", "milter/authres", "milter/mailbox", "milter/rewrite"}
 	seen := map[string]bool{}

@@ -12,6 +12,7 @@ import (
 	"github.com/postseal/postseal/keys"
 	"github.com/postseal/postseal/keys/published"
 	"github.com/postseal/postseal/milter/dkim"
+	"github.com/postseal/postseal/milter/finding"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 )
@@ -39,21 +40,14 @@ type keyTest struct {
 	Compared bool `json:"compared"`
 	Same     bool `json:"same"`
 	// DNSSEC: the name server vouches for the answer.
-	DNSSEC   bool          `json:"dnssec"`
-	Type     string        `json:"type,omitempty"`
-	Bits     int           `json:"bits,omitempty"`
-	Findings []testFinding `json:"findings"`
+	DNSSEC   bool         `json:"dnssec"`
+	Type     string       `json:"type,omitempty"`
+	Bits     int          `json:"bits,omitempty"`
+	Findings finding.List `json:"findings"`
 	// Publish is the record's value for the private key.
 	Publish string `json:"publish,omitempty"`
 
 	public crypto.PublicKey
-}
-
-type testFinding struct {
-	Code  published.Code  `json:"code"`
-	Level published.Level `json:"level"`
-	Text  string          `json:"text"`
-	Fix   string          `json:"fix"`
 }
 
 // keyTests is the whole of it; Skipped names keys that have no record of their own.
@@ -238,29 +232,17 @@ func (k *keyTest) take(r *published.Report) {
 		k.Compared = k.public != nil
 	}
 	for _, f := range r.Findings {
-		k.find(f.Code, f.Level, f.Text, f.Fix)
+		k.Findings = append(k.Findings, f)
 	}
-	k.Usable = k.worst() != published.Problem
+	k.Usable = k.Findings.Worst() != published.Problem
 	if k.public != nil {
 		k.Publish = keys.RecordText(k.public)
 	}
 	if k.Findings == nil {
-		k.Findings = []testFinding{}
+		k.Findings = finding.List{}
 	}
 }
 
 func (k *keyTest) find(code published.Code, level published.Level, text, fix string) {
-	k.Findings = append(k.Findings, testFinding{code, level, text, fix})
-}
-
-// worst is the worst level among the findings, empty if there are none.
-func (k *keyTest) worst() published.Level {
-	for _, level := range []published.Level{published.Problem, published.Warning, published.Note} {
-		for _, f := range k.Findings {
-			if f.Level == level {
-				return level
-			}
-		}
-	}
-	return ""
+	k.Findings = append(k.Findings, finding.Finding{Code: code, Level: level, Text: text, Fix: fix})
 }

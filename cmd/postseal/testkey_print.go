@@ -9,6 +9,7 @@ import (
 	"github.com/postseal/postseal/keys"
 	"github.com/postseal/postseal/keys/published"
 	"github.com/postseal/postseal/milter/dkim"
+	"github.com/postseal/postseal/milter/finding"
 )
 
 func (t *keyTests) print(w io.Writer, dns *dnsFlags) error {
@@ -78,7 +79,7 @@ func (k *keyTest) print(b *strings.Builder, dns *dnsFlags) {
 
 // asked reports whether the look-up had an answer.
 func (k *keyTest) asked() bool {
-	return !slices.ContainsFunc(k.Findings, func(f testFinding) bool {
+	return !slices.ContainsFunc(k.Findings, func(f finding.Finding) bool {
 		return f.Code == published.BadName || f.Code == published.LookupFailed
 	})
 }

@@ -1,31 +1,22 @@
 package published
 
-// Finding is one thing that is worth saying about a record.
-type Finding struct {
-	Code  Code
-	Level Level
-	// Text says what was found, in a sentence. Text from DNS is quoted in it.
-	Text string
-	// Fix says what to do.
-	Fix string
-}
+import "github.com/postseal/postseal/milter/finding"
 
-// Level says how bad a finding is.
-type Level string
-
-const (
-	// Problem: verifiers cannot use the record, or not all of them can.
-	Problem Level = "problem"
-	// Warning: the record works, but not as well as it should.
-	Warning Level = "warning"
-	// Note: the record works; this is for your information.
-	Note Level = "note"
+// The findings of this package are those of package finding.
+type (
+	Finding = finding.Finding
+	Level   = finding.Level
+	Code    = finding.Code
 )
 
-// Code names a kind of finding. The set is closed and the words are stable:
-// they are fit for JSON and for the labels of metrics.
-type Code string
+// The levels of findings.
+const (
+	Problem = finding.Problem
+	Warning = finding.Warning
+	Note    = finding.Note
+)
 
+// The kinds of findings about a key record.
 const (
 	// BadName: domain and selector make no domain name.
 	BadName Code = "bad-name"

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/postseal/postseal/milter/dkim"
+	"github.com/postseal/postseal/milter/finding"
 )
 
 // Report is what was found at the name of one key.
@@ -28,29 +29,15 @@ type Report struct {
 	Authentic bool
 	// Findings is everything that is worth saying, in the order in which it was
 	// found. Empty: there is nothing to mend.
-	Findings []Finding
+	Findings finding.List
 }
 
 // Usable reports whether verifiers that keep to the RFCs can use the record:
 // there is no finding of level [Problem].
-func (r *Report) Usable() bool {
-	for _, f := range r.Findings {
-		if f.Level == Problem {
-			return false
-		}
-	}
-	return true
-}
+func (r *Report) Usable() bool { return r.Findings.Worst() != Problem }
 
 // Has reports whether there is a finding with code c.
-func (r *Report) Has(c Code) bool {
-	for _, f := range r.Findings {
-		if f.Code == c {
-			return true
-		}
-	}
-	return false
-}
+func (r *Report) Has(c Code) bool { return r.Findings.Has(c) }
 
 // Check asks resolver for the key record of a selector and a domain, and reads
 // it as a verifier would. pub is the public half of the key that signs, an
