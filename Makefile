@@ -11,7 +11,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.8.0
 
 # Packages under testdata are code too; "./..." leaves them out.
-PACKAGES    := ./... ./testdata/peers ./testdata/secrets ./testdata/scripts ./testdata/machine ./testdata/container ./testdata/program ./testdata/bench
+PACKAGES    := ./... ./testdata/peers ./testdata/secrets ./testdata/scripts ./testdata/machine ./testdata/container ./testdata/program ./testdata/nameserver ./testdata/bench
 
 TEST_TIMEOUT ?= 20m
 # For how long each fuzz target runs, and with how many workers.

@@ -22,11 +22,12 @@ packages=(
   python3-dkim                # signs and verifies
   libmail-dkim-perl           # signs and verifies
   unbound                     # a validating resolver
+  bind9 bind9-utils bind9-dnsutils # a name server; named-checkzone, dig and nsupdate
   swaks                       # SMTP client
   util-linux mount iproute2   # unshare, mount and ip, for tests in namespaces
   systemd procps              # run Debian's own opendkim.service, which reloads by /bin/kill
 )
-services=(postfix opendkim opendmarc unbound)
+services=(postfix opendkim opendmarc unbound named)
 case "${1:-}" in
 "") ;;
 deploy)
