@@ -73,7 +73,7 @@ func TestHouse(t *testing.T) {
 		"milter/finding":  {},
 		"config/dataset":  {},
 		"config/setup":    {"config/dataset"},
-		"config/postfix":  {},
+		"config/postfix":  {"milter/finding", "milter/wire"},
 		"config/watch":    {},
 		"config":          {"config/dataset"},
 		"config/opendkim": {"config", "config/dataset"},
