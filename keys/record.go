@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"fmt"
-	"github.com/postseal/postseal/milter/dkim"
 	"strings"
 )
 
@@ -78,54 +77,5 @@ func qpSection(s string) string {
 			fmt.Fprintf(&b, "=%02X", c)
 		}
 	}
-	return b.String()
-}
-
-// maxString is the longest character-string of a TXT record (RFC 1035 §3.3).
-const maxString = 255
-
-// ZoneRecord is a TXT record in zone-file form: value cut into strings of at
-// most 255 octets, on a line each. Without a domain the name is relative to
-// the zone. A domain in U-label form is written in A-label form.
-func ZoneRecord(selector, domain, value string) string {
-	owner := ascii(selector) + "._domainkey"
-	if domain != "" {
-		owner += "." + ascii(strings.TrimSuffix(domain, ".")) + "."
-	}
-	var parts []string
-	if p := strings.Index(value, "p="); p > 0 && p <= maxString {
-		parts, value = append(parts, zoneString(value[:p])), value[p:]
-	}
-	for len(value) > maxString {
-		parts, value = append(parts, zoneString(value[:maxString])), value[maxString:]
-	}
-	parts = append(parts, zoneString(value))
-	return owner + "\tIN\tTXT\t( " + strings.Join(parts, "\n\t\t") + " )\n"
-}
-
-// ascii is dkim.DomainName for what may also be no name: that stays as it is.
-func ascii(s string) string {
-	if a, err := dkim.DomainName(s); err == nil {
-		return a
-	}
-	return s
-}
-
-// zoneString quotes a character-string (RFC 1035 §5.1).
-func zoneString(s string) string {
-	var b strings.Builder
-	b.WriteByte('"')
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c == '"' || c == '\\':
-			b.WriteByte('\\')
-			b.WriteByte(c)
-		case c < ' ' || c > '~':
-			fmt.Fprintf(&b, `\%03d`, c)
-		default:
-			b.WriteByte(c)
-		}
-	}
-	b.WriteByte('"')
 	return b.String()
 }

@@ -27,7 +27,7 @@ packages=(
   util-linux mount iproute2   # unshare, mount and ip, for tests in namespaces
   systemd procps              # run Debian's own opendkim.service, which reloads by /bin/kill
 )
-services=(postfix opendkim opendmarc unbound named)
+services=(postfix opendkim opendmarc unbound bind9) # packages with a service
 case "${1:-}" in
 "") ;;
 deploy)
@@ -132,8 +132,9 @@ if ! "${apt[@]}" install --no-install-recommends --no-remove -o Dpkg::Options::=
   cannot "apt-get could not install them; see above"
 fi
 
-# What came in with this run does not start at the next boot either.
+# What came in with this run does not start at the next boot either. BIND's unit
+# has another name than its package.
 if [ "${#fresh[@]}" -gt 0 ] && command -v systemctl >/dev/null; then
-  systemctl --quiet disable "${fresh[@]}" 2>/dev/null || echo "peers: could not disable ${fresh[*]} for the next boot" >&2
+  systemctl --quiet disable "${fresh[@]/#bind9/named}" 2>/dev/null || echo "peers: could not disable ${fresh[*]} for the next boot" >&2
 fi
 echo "peers: installed"

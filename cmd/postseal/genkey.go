@@ -11,6 +11,7 @@ import (
 
 	"github.com/postseal/postseal/keys"
 	"github.com/postseal/postseal/keys/published"
+	"github.com/postseal/postseal/keys/zone"
 	"github.com/spf13/cobra"
 )
 
@@ -132,7 +133,7 @@ func (g *generated) make(cmd *cobra.Command) (crypto.Signer, error) {
 		g.Bits = 0
 	}
 	g.Value = keys.RecordText(key.Public())
-	g.Zone = keys.ZoneRecord(g.Selector, g.Domain, g.Value)
+	g.Zone = zone.Key(g.Selector, g.Domain, g.Value).String()
 	return key, nil
 }
 

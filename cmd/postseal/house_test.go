@@ -83,6 +83,7 @@ func TestHouse(t *testing.T) {
 		"milter/proof":    {"milter/dkim"},
 		"keys":            {"config/dataset", "keys/libcrypto", "milter/dkim"},
 		"keys/libcrypto":  {},
+		"keys/zone":       {"config/dataset", "keys", "keys/libcrypto", "milter/dkim", "milter/latency", "milter/resolver"},
 		"deploy":          {},
 		"keys/published":  {"keys", "keys/libcrypto", "config/dataset", "milter/dkim", "milter/finding", "milter/latency", "milter/resolver"},
 	}

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/postseal/postseal/keys"
 	"github.com/postseal/postseal/keys/published"
+	"github.com/postseal/postseal/keys/zone"
 	"github.com/postseal/postseal/milter/dkim"
 	"github.com/postseal/postseal/milter/finding"
 )
@@ -73,7 +73,7 @@ func (k *keyTest) print(b *strings.Builder, dns *dnsFlags) {
 		line("DNSSEC", dns.dnssec(k.DNSSEC))
 	}
 	if k.public != nil && !k.Usable && k.asked() {
-		fmt.Fprintf(b, "\nThe record for %s is:\n\n%s", k.File, keys.ZoneRecord(k.Selector, k.Domain, k.Publish))
+		fmt.Fprintf(b, "\nThe record for %s is:\n\n%s", k.File, zone.Key(k.Selector, k.Domain, k.Publish))
 	}
 }
 

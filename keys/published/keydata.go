@@ -42,7 +42,7 @@ func (r *Report) spoiledKey(tags tagList, p string) bool {
 	_, wrapped := pkixKey(data).(ed25519.PublicKey)
 	switch {
 	case wrapped:
-		r.add(KeyForm, Problem, "The Ed25519 key is wrapped in ASN.1; RFC 8463 §4 wants its 32 octets alone, and verifiers refuse it.", again)
+		r.add(KeyForm, Problem, "The Ed25519 key is wrapped in ASN.1; RFC 8463 §4 wants its 32 octets alone.", again)
 	case isPrivate(data):
 		r.privateKey()
 	case truncated(data):
@@ -62,7 +62,7 @@ func (r *Report) spoiledKey(tags tagList, p string) bool {
 const truncatedFix = "A string in DNS holds 255 characters: write the value as several strings in one record (genkey prints it so), or look whether the form cut it off."
 
 func (r *Report) privateKey() {
-	r.add(PrivateKey, Problem, "p= holds a PRIVATE key: everybody can sign as this domain now.",
+	r.add(PrivateKey, Problem, "p= holds a PRIVATE key.",
 		"Delete the record at once, and make a new key under a new selector. Do not use this key again.")
 }
 
@@ -70,7 +70,7 @@ func (r *Report) privateKey() {
 func (r *Report) form(tags tagList) {
 	p, _ := tags.get("p")
 	if strings.ContainsAny(p, blanks) {
-		r.add(KeySpaces, Warning, "There are blanks in p=, probably where the strings of the record meet; some verifiers stumble over them.",
+		r.add(KeySpaces, Warning, "There are blanks in p=, probably where the strings of the record meet.",
 			"Publish the value without blanks in the key.")
 	}
 	data, err := decode(p)
@@ -78,8 +78,8 @@ func (r *Report) form(tags tagList) {
 		return // it was read before
 	}
 	if r.Key.Type == dkim.KeyRSA && pkixKey(data) == nil {
-		r.add(KeyForm, Warning, "The RSA key stands in the bare form of RFC 6376 (RSAPublicKey), which several verifiers do not read.",
-			"Publish it as SubjectPublicKeyInfo, as genkey prints it.")
+		r.add(KeyForm, Warning, "The RSA key stands in the bare form of RFC 6376 (RSAPublicKey), not as SubjectPublicKeyInfo.",
+			"Publish it as genkey prints it.")
 	}
 }
 

@@ -144,5 +144,5 @@ func equal(a, b crypto.PublicKey) bool {
 }
 
 func (r *Report) add(c Code, l Level, text, fix string) {
-	r.Findings = append(r.Findings, Finding{Code: c, Level: l, Text: text, Fix: fix})
+	r.Findings = append(r.Findings, Finding{Code: c, Level: l, Text: text, Effect: effects[kind{c, l}], Fix: fix})
 }

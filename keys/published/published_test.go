@@ -60,15 +60,15 @@ func codes(r *Report) []Code {
 	return list
 }
 
-// hasWords fails the test for findings that do not say what is wrong and what
-// to do, in sentences.
+// hasWords fails the test for findings that do not say what is wrong, what that
+// causes and what to do, in sentences.
 func hasWords(t *testing.T, r *Report) {
 	t.Helper()
 	for _, f := range r.Findings {
 		if f.Level != Problem && f.Level != Warning && f.Level != Note {
 			t.Errorf("%s: level %q", f.Code, f.Level)
 		}
-		for _, s := range []string{f.Text, f.Fix} {
+		for _, s := range []string{f.Text, f.Effect, f.Fix} {
 			if len(s) < 8 || strings.ContainsFunc(s, func(c rune) bool { return !unicode.IsPrint(c) }) {
 				t.Errorf("%s: %q is no sentence for people", f.Code, s)
 			}

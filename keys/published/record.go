@@ -33,7 +33,7 @@ func (r *Report) examine(txt string, pub crypto.PublicKey) {
 	}
 	r.Key = key
 	if key.Revoked {
-		r.add(Revoked, Problem, "The key is revoked: p= is empty, and every signature with it fails.",
+		r.add(Revoked, Problem, "The key is revoked: p= is empty.",
 			"Publish the key again, or sign with another selector.")
 		return
 	}
@@ -72,7 +72,7 @@ func (r *Report) version(tags tagList) {
 		r.add(NoVersion, Warning, "The record does not begin with v=DKIM1.",
 			"Put \"v=DKIM1; \" in front: some verifiers want it, and it tells the record from others.")
 	case tags[0].name != "v":
-		r.add(Version, Problem, "v=DKIM1 is not the first tag of the record; verifiers discard it (RFC 6376 §3.6.1).",
+		r.add(Version, Problem, "v=DKIM1 is not the first tag of the record.",
 			"Move \"v=DKIM1; \" to the front.")
 	case v != "DKIM1" && !missingSemicolon(v):
 		r.add(Version, Problem, fmt.Sprintf("The version of the record is v=%s; only v=DKIM1, in capital letters, is known.", Excerpt(v)),
@@ -123,7 +123,7 @@ func (r *Report) compare(pub crypto.PublicKey) {
 		r.add(OtherType, Problem, fmt.Sprintf("The record publishes %s, and the private key is %s.", describe(r.Key.Type, r.Key.Bits), describe(typeOf(algorithm), bits)),
 			"Publish the record of the private key, with its k=, or sign with the key that is published.")
 	default:
-		r.add(OtherKey, Problem, fmt.Sprintf("The record publishes another key (%s) than the private key's (%s): every signature fails.", describe(r.Key.Type, r.Key.Bits), describe(typeOf(algorithm), bits)),
+		r.add(OtherKey, Problem, fmt.Sprintf("The record publishes another key (%s) than the private key's (%s).", describe(r.Key.Type, r.Key.Bits), describe(typeOf(algorithm), bits)),
 			"Publish the record of the private key, or sign with the key that is published.")
 	}
 }
@@ -142,16 +142,16 @@ func (r *Report) restrictions() {
 		}
 	}
 	if k.Hashes != nil && !slices.Contains(k.Hashes, "sha256") {
-		r.add(NoSHA256, Problem, fmt.Sprintf("h=%s does not allow sha256, the one hash that signatures use.", Excerpt(strings.Join(k.Hashes, ":"))), "Take h= out of the record, or make it h=sha256.")
+		r.add(NoSHA256, Problem, fmt.Sprintf("h=%s does not allow sha256.", Excerpt(strings.Join(k.Hashes, ":"))), "Take h= out of the record, or make it h=sha256.")
 	}
 	if k.Services != nil && !slices.Contains(k.Services, "email") && !slices.Contains(k.Services, "*") {
 		r.add(NotForEmail, Problem, fmt.Sprintf("s=%s does not allow the key for email.", Excerpt(strings.Join(k.Services, ":"))), "Take s= out of the record, or make it s=email.")
 	}
 	if k.Testing {
-		r.add(Testing, Warning, "t=y says that the domain only tests DKIM: receivers may treat its mail as if it were not signed.", "Take y out of t= once signing works.")
+		r.add(Testing, Warning, "t=y says that the domain only tests DKIM.", "Take y out of t= once signing works.")
 	}
 	if k.Strict {
-		r.add(Strict, Note, "t=s: signatures whose i= names a subdomain fail.", "Take s out of t= if subdomains use this key.")
+		r.add(Strict, Note, "t=s: the key is for the domain alone, not for its subdomains.", "Take s out of t= if subdomains use this key.")
 	}
 }
 
