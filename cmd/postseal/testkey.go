@@ -75,8 +75,9 @@ name servers, not about the key's file.
 The exit status is 0 only if every tested record is usable; warnings do not count.
 
 With --json: {usable, keys: [{key, file, domain, selector, name, records, usable,
-compared, same, dnssec, type, bits, findings: [{code, level, text, fix}], publish}],
-skipped}; level is problem, warning or note, publish is the value to be published.`,
+compared, same, dnssec, type, bits, findings: [{code, level, text, effect, fix}],
+publish}], skipped}; level is problem, warning or note, publish is the value to be
+published.`,
 		Example: `  postseal testkey -d example.com -s mail2026
   postseal testkey -d example.com -s mail2026 -k /etc/postseal/keys/mail2026.private
   postseal testkey -c /etc/postseal/postseal.toml
@@ -154,7 +155,7 @@ func (k *keyTest) checkFile() {
 	if errors.As(keys.CheckSafe(k.File, uid), &unsafe) {
 		k.find(fileFinding, published.Warning,
 			fmt.Sprintf("Other users may read or replace the private key: %s, mode %04o.", unsafe.Path, uint32(unsafe.Mode)),
-			"To mend it: "+unsafe.Fix)
+			"The daemon does not use it (require_safe_keys): mail that it should sign is deferred.", "To mend it: "+unsafe.Fix)
 	}
 }
 
@@ -189,7 +190,8 @@ func (t *keyTests) addConfigured(cmd *cobra.Command, from source, dns *dnsFlags)
 func configuredKey(info keys.KeyInfo, names form) *keyTest {
 	k := &keyTest{Key: info.Name, File: info.Path, Domain: info.Domain, Selector: info.Selector}
 	if info.Error != "" {
-		k.find(fileFinding, published.Problem, fmt.Sprintf("The private key cannot sign: %s.", names.words(info.Error)), "Until then the mail that it should sign is deferred.")
+		k.find(fileFinding, published.Problem, fmt.Sprintf("The private key cannot sign: %s.", names.words(info.Error)),
+			"The mail that it should sign is deferred until it can.", "Mend the file, then test again.")
 	}
 	if k.public = info.Public; k.public != nil || info.Path == "" {
 		return k
@@ -197,7 +199,8 @@ func configuredKey(info keys.KeyInfo, names form) *keyTest {
 	if key, err := readKey(info.Path); err == nil { // one of so many that it was not read yet
 		k.public = key.Public()
 	} else if info.Error == "" {
-		k.find(fileFinding, published.Problem, fmt.Sprintf("%v.", err), names.words("Mend the file, or correct its row in key_table."))
+		k.find(fileFinding, published.Problem, fmt.Sprintf("%v.", err),
+			"The mail that it should sign is deferred.", names.words("Mend the file, or correct its row in key_table."))
 	}
 	return k
 }
@@ -243,6 +246,6 @@ func (k *keyTest) take(r *published.Report) {
 	}
 }
 
-func (k *keyTest) find(code published.Code, level published.Level, text, fix string) {
-	k.Findings = append(k.Findings, finding.Finding{Code: code, Level: level, Text: text, Fix: fix})
+func (k *keyTest) find(code published.Code, level published.Level, text, effect, fix string) {
+	k.Findings = append(k.Findings, finding.Finding{Code: code, Level: level, Text: text, Effect: effect, Fix: fix})
 }

@@ -47,6 +47,9 @@ func (k *keyTest) print(b *strings.Builder, dns *dnsFlags) {
 	line := func(name, text string) { fmt.Fprintf(b, "  %-9s%s\n", name, printable(text)) }
 	for _, f := range k.Findings {
 		line(string(f.Level), f.Text)
+		if f.Effect != "" {
+			line("", f.Effect)
+		}
 		line("", "→ "+f.Fix)
 	}
 	if k.Type != "" {
