@@ -10,6 +10,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/postseal/postseal/cmd/postseal/terminal"
 	"github.com/postseal/postseal/milter/dkim"
 	"github.com/spf13/cobra"
 )
@@ -34,7 +35,7 @@ func openMessage(cmd *cobra.Command, args []string) (io.ReadCloser, error) {
 	if in := cmd.InOrStdin(); in != os.Stdin {
 		return io.NopCloser(in), nil
 	}
-	if isTerminal(os.Stdin) {
+	if terminal.Is(os.Stdin) {
 		fmt.Fprintln(cmd.ErrOrStderr(), "postseal: waiting for a message on standard input; end it with Ctrl-D")
 	}
 	return os.Stdin, nil

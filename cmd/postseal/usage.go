@@ -81,13 +81,3 @@ func (f *dnsFlags) dnssec(authentic bool) string {
 	}
 	return "the record is not protected by DNSSEC; most are not, and DKIM works without"
 }
-
-// isTerminal reports whether somebody may have to type what is read from f.
-func isTerminal(f *os.File) bool {
-	info, err := f.Stat()
-	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
-		return false
-	}
-	null, err := os.Stat(os.DevNull)
-	return err != nil || !os.SameFile(info, null)
-}
