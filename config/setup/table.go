@@ -31,16 +31,40 @@ func OpenTable(name string, spec dataset.Spec, base string) (t *Table, err error
 		return nil, fmt.Errorf("%s is no file that a row can be added to; it is %q", name, spec)
 	}
 	t = &Table{path: path}
-	if t.file, err = os.OpenFile(path, os.O_RDWR|os.O_APPEND, 0); err == nil {
-		if err = syscall.Flock(int(t.file.Fd()), syscall.LOCK_EX); err == nil {
-			t.set, err = dataset.Open(spec, dataset.Options{Base: base})
-		}
+	if t.file, err = openLocked(path); err == nil {
+		t.set, err = dataset.Open(spec, dataset.Options{Base: base})
 	}
 	if err != nil {
 		t.Close()
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return t, nil
+}
+
+// openLocked opens a file that others do not hold. One that was replaced while we
+// waited for it is not the table any more.
+func openLocked(path string) (*os.File, error) {
+	for {
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND, 0)
+		if err != nil {
+			return nil, err
+		}
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
+		var ours, theirs os.FileInfo
+		if err == nil {
+			ours, err = f.Stat()
+		}
+		if err == nil {
+			theirs, err = os.Stat(path)
+		}
+		if err == nil && os.SameFile(ours, theirs) {
+			return f, nil
+		}
+		_ = f.Close() // nothing was written
+		if err != nil {
+			return nil, err
+		}
+	}
 }
 
 // Close ends the wait of others. A nil Table has nothing to close.
@@ -70,22 +94,60 @@ func (t *Table) Add(key, value string) error {
 	if slices.ContainsFunc(t.set.Rows(), func(r dataset.Row) bool { return r.Key == key && r.Value == value }) {
 		return nil
 	}
-	row := key + " " + value + "\n"
+	row := key + " " + value
 	end, err := t.file.Seek(0, io.SeekEnd)
-	if last := make([]byte, 1); err == nil && end > 0 {
-		_, err = t.file.ReadAt(last, end-1)
-		if last[0] != '\n' {
-			row = "\n" + row
-		}
-	}
 	if err == nil {
-		_, err = t.file.WriteString(row)
-		if err = errors.Join(err, t.file.Sync()); err != nil {
-			err = errors.Join(err, t.file.Truncate(end)) // of half a row
+		last := make([]byte, min(end, 1))
+		if _, err = t.file.ReadAt(last, end-int64(len(last))); err == nil {
+			err = appendText(t.file, end, joined(string(last), []string{row}))
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("the row %q could not be added: %w", strings.TrimSpace(row), err)
+		return fmt.Errorf("the row %q could not be added: %w", row, err)
 	}
 	return nil
+}
+
+// openLocked opens a file to read and to append to. Until it is closed, openLocked of
+// the same file waits, also in other processes.
+func openLocked(path string) (*os.File, error) {
+	for {
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND, 0)
+		if err != nil {
+			return nil, err
+		}
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
+		var here, there os.FileInfo
+		if err == nil {
+			if here, err = f.Stat(); err == nil {
+				there, err = os.Stat(path)
+			}
+		}
+		if err == nil && os.SameFile(here, there) {
+			return f, nil
+		}
+		_ = f.Close()
+		if err != nil {
+			return nil, err
+		}
+		// Another file has come in its place while this waited.
+	}
+}
+
+// joined is what is written behind before, the end of a file at least, to add lines.
+func joined(before string, lines []string) string {
+	text := strings.Join(lines, "\n") + "\n"
+	if before != "" && !strings.HasSuffix(before, "\n") {
+		text = "\n" + text
+	}
+	return text
+}
+
+// appendText writes behind the end of a file, down to the disk, all of it or nothing.
+func appendText(f *os.File, end int64, text string) error {
+	_, err := f.WriteString(text)
+	if err = errors.Join(err, f.Sync()); err != nil {
+		err = errors.Join(err, f.Truncate(end))
+	}
+	return err
 }
