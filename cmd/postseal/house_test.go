@@ -71,6 +71,7 @@ func TestHouse(t *testing.T) {
 		"milter/resolver": {"milter/latency"},
 		"milter/rogue":    {},
 		"milter/finding":  {},
+		"milter/spf":      {"milter/finding"},
 		"config/dataset":  {},
 		"config/setup":    {"config/dataset"},
 		"config/postfix":  {"milter/finding", "milter/wire"},
