@@ -108,32 +108,6 @@ func (t *Table) Add(key, value string) error {
 	return nil
 }
 
-// openLocked opens a file to read and to append to. Until it is closed, openLocked of
-// the same file waits, also in other processes.
-func openLocked(path string) (*os.File, error) {
-	for {
-		f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND, 0)
-		if err != nil {
-			return nil, err
-		}
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
-		var here, there os.FileInfo
-		if err == nil {
-			if here, err = f.Stat(); err == nil {
-				there, err = os.Stat(path)
-			}
-		}
-		if err == nil && os.SameFile(here, there) {
-			return f, nil
-		}
-		_ = f.Close()
-		if err != nil {
-			return nil, err
-		}
-		// Another file has come in its place while this waited.
-	}
-}
-
 // joined is what is written behind before, the end of a file at least, to add lines.
 func joined(before string, lines []string) string {
 	text := strings.Join(lines, "\n") + "\n"

@@ -1,0 +1,45 @@
+package setup
+
+import (
+	"context"
+	"fmt"
+	"strings"
+)
+
+// Command is a program to be run, one that does no harm when it is run again.
+type Command struct {
+	// Argv is run; empty: nothing is.
+	Argv []string `json:"argv,omitempty"`
+	// Undo is run to take it back; empty: nothing is. Where it fails, a person has to
+	// run it.
+	Undo []string `json:"undo,omitempty"`
+}
+
+func (c *Command) Line() string {
+	if len(c.Argv) == 0 {
+		return ""
+	}
+	return "run " + strings.Join(c.Argv, " ")
+}
+
+func (c *Command) Diff() string    { return "" }
+func (c *Command) NeedsRoot() bool { return true }
+func (c *Command) kind() string    { return "command" }
+
+func (c *Command) do(ctx context.Context, s System, log func(Change) error) error {
+	if err := log(c); err != nil || len(c.Argv) == 0 {
+		return err
+	}
+	_, err := s.Run(ctx, c.Argv...)
+	return err
+}
+
+func (c *Command) revert(ctx context.Context, s System) (Left, error) {
+	if len(c.Undo) == 0 {
+		return "", nil
+	}
+	if _, err := s.Run(ctx, c.Undo...); err != nil {
+		return Left(fmt.Sprintf("%v; if it is still needed, run: %s", err, strings.Join(c.Undo, " "))), nil
+	}
+	return "", nil
+}

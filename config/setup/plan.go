@@ -1,0 +1,96 @@
+package setup
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Plan is everything that a set-up will do to the machine, in its order.
+type Plan struct {
+	Changes []Change
+}
+
+// Add appends changes.
+func (p *Plan) Add(c ...Change) { p.Changes = append(p.Changes, c...) }
+
+// Empty reports whether there is nothing to do.
+func (p *Plan) Empty() bool { return len(p.Changes) == 0 }
+
+// NeedsRoot is a change that takes root; nil if there is none.
+func (p *Plan) NeedsRoot() Change {
+	for _, c := range p.Changes {
+		if c.NeedsRoot() {
+			return c
+		}
+	}
+	return nil
+}
+
+// Print writes every change: a file's as a unified diff, the others as a line.
+func (p *Plan) Print(w io.Writer) error {
+	for _, c := range p.Changes {
+		text := c.Diff()
+		if line := c.Line(); text == "" && line != "" {
+			text = line + "\n"
+		}
+		if _, err := io.WriteString(w, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Stopped is the error of a plan of which not all is done.
+type Stopped struct {
+	// Done and Rest are the changes before and behind At, which failed, and may be done
+	// in part.
+	Done, Rest []Change
+	At         Change
+	Err        error
+}
+
+func (s *Stopped) Error() string { return fmt.Sprintf("%s: %v", s.At.Line(), s.Err) }
+func (s *Stopped) Unwrap() error { return s.Err }
+
+// Apply makes the changes, each noted in the journal before it begins; without one
+// they cannot be taken back. done is told of each that is made. Where one fails, or ctx
+// ends, which is looked at between two changes, the error is a *Stopped.
+func (p *Plan) Apply(ctx context.Context, s System, j *Journal, about string, done func(Change)) error {
+	log := func(Change) error { return nil }
+	if j != nil && !p.Empty() {
+		if err := j.begin(about); err != nil {
+			return err
+		}
+		log = j.step
+	}
+	for i, c := range p.Changes {
+		err := ctx.Err()
+		if err == nil {
+			// What has begun goes on to its end.
+			err = c.do(context.WithoutCancel(ctx), s, log)
+		}
+		if err != nil {
+			return &Stopped{Done: p.Changes[:i], At: c, Rest: p.Changes[i+1:], Err: err}
+		}
+		if done != nil {
+			done(c)
+		}
+	}
+	if j == nil || p.Empty() {
+		return nil
+	}
+	return j.end()
+}
+
+// lines are the changes as a list for people.
+func lines(changes []Change) string {
+	var b strings.Builder
+	for _, c := range changes {
+		if l := c.Line(); l != "" {
+			fmt.Fprintf(&b, "  %s\n", l)
+		}
+	}
+	return b.String()
+}

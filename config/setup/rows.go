@@ -1,0 +1,84 @@
+package setup
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+)
+
+// Rows are rows to be added at the end of a table. The table is there by then.
+type Rows struct {
+	Path string   `json:"path"`
+	Rows []string `json:"rows"`
+	// Size and Sum (SHA-256) are of the table as it was; do fills them in.
+	Size int64  `json:"size"`
+	Sum  string `json:"sum"`
+
+	// Before is the table's text for Diff.
+	Before string `json:"-"`
+}
+
+func (r *Rows) Line() string {
+	if len(r.Rows) == 1 {
+		return "a row in " + r.Path
+	}
+	return fmt.Sprintf("%d rows in %s", len(r.Rows), r.Path)
+}
+
+func (r *Rows) Diff() string {
+	return unified(r.Path, r.Before, r.Path, r.Before+joined(r.Before, r.Rows))
+}
+func (r *Rows) NeedsRoot() bool { return false }
+func (r *Rows) kind() string    { return "rows" }
+
+func (r *Rows) do(_ context.Context, _ System, log func(Change) error) error {
+	f, err := openLocked(r.Path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	before, err := io.ReadAll(f)
+	if err != nil {
+		return err
+	}
+	r.Size, r.Sum = int64(len(before)), sum(before)
+	if err := log(r); err != nil {
+		return err
+	}
+	return appendText(f, r.Size, joined(string(before), r.Rows))
+}
+
+func sum(text []byte) string {
+	s := sha256.Sum256(text)
+	return hex.EncodeToString(s[:])
+}
+
+// revert cuts the rows off. Where others have changed the table, the rows that are
+// still there are taken out.
+func (r *Rows) revert(context.Context, System) (Left, error) {
+	f, err := openLocked(r.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	now, err := io.ReadAll(f)
+	if err != nil {
+		return "", err
+	}
+	if size := int(r.Size); len(now) >= size && sum(now[:size]) == r.Sum && strings.HasPrefix(joined(string(now[:size]), r.Rows), string(now[size:])) {
+		return "", errors.Join(f.Truncate(r.Size), f.Sync())
+	}
+	rest, n := without(string(now), r.Rows)
+	if n == 0 {
+		return "", nil
+	}
+	return Left(fmt.Sprintf("%s was changed since: only the rows that this added were taken out", r.Path)), replace(r.Path, rest)
+}
