@@ -14,7 +14,6 @@ import (
 
 	"github.com/postseal/postseal/config"
 	"github.com/postseal/postseal/config/opendkim"
-	"github.com/postseal/postseal/milter/dkim"
 	"github.com/postseal/postseal/milter/resolver"
 	"github.com/spf13/cobra"
 )
@@ -71,7 +70,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// dnsFlags say where TXT records come from.
+// dnsFlags say where DNS records come from.
 type dnsFlags struct {
 	nameservers []string
 	records     string
@@ -79,14 +78,14 @@ type dnsFlags struct {
 
 func (f *dnsFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&f.nameservers, "nameserver", nil, "ask this name server, `ADDRESS[:PORT]` (default: those of /etc/resolv.conf)")
-	cmd.Flags().StringVar(&f.records, "records", "", "answer from this `file` of lines \"name value\" in place of DNS")
+	cmd.Flags().StringVar(&f.records, "records", "", "answer from this `file` in place of DNS: lines of a name and a TXT value, or of a name, a type (A, AAAA, MX, NS, PTR, CNAME) and its data")
 }
 
 // set reports whether a flag was given.
 func (f *dnsFlags) set() bool { return f.records != "" || len(f.nameservers) > 0 }
 
 // resolver makes what the flags say: the records of a file, or a client.
-func (f *dnsFlags) resolver(timeout time.Duration) (dkim.Resolver, error) {
+func (f *dnsFlags) resolver(timeout time.Duration) (resolver.Asker, error) {
 	if f.records == "" {
 		return resolver.New(resolver.Options{Nameservers: f.nameservers, Timeout: timeout})
 	}

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/postseal/postseal/milter/dkim"
+	"github.com/postseal/postseal/milter/resolver"
 	"github.com/spf13/cobra"
 )
 
@@ -63,7 +63,7 @@ func parseNow(cmd *cobra.Command, s string) (time.Time, error) {
 }
 
 // open is resolver with the exit codes of a command line.
-func (f *dnsFlags) open(cmd *cobra.Command, timeout time.Duration) (dkim.Resolver, error) {
+func (f *dnsFlags) open(cmd *cobra.Command, timeout time.Duration) (resolver.Asker, error) {
 	r, err := f.resolver(timeout)
 	if err == nil || errors.As(err, new(exitError)) {
 		return r, err

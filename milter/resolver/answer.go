@@ -1,7 +1,6 @@
 package resolver
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -9,74 +8,82 @@ import (
 	"github.com/miekg/dns"
 )
 
-// maxRecords is how many TXT records one name may have. Their bytes are bounded
-// by the 64 KiB of a DNS message.
+// maxRecords is how many records of one type one name may have. Their bytes are
+// bounded by the 64 KiB of a DNS message.
 const maxRecords = 100
 
 // part is what one message says about a name.
 type part struct {
-	txt  []string
-	next string // ask on here: the CNAME chain ends at a name of which the message says nothing
-	hops int    // CNAMEs followed
-	ttl  time.Duration
+	records []dns.RR
+	next    string // ask on here: the CNAME chain ends at a name of which the message says nothing
+	hops    int    // CNAMEs followed
+	ttl     time.Duration
 }
 
-// read follows name through the CNAMEs of a message to its TXT records. DNAME
-// records are passed over: the server sends the CNAME that follows from them
+// read follows the name of question through the CNAMEs of a message to its records.
+// DNAME records are passed over: the server sends the CNAME that follows from them
 // (RFC 6672 §3.1). hops is how many CNAMEs may be followed.
-func read(msg *dns.Msg, name string, hops int) (part, error) {
-	var (
-		p     = part{ttl: maxPositiveTTL}
-		alias = make(map[string]*dns.CNAME)
-		texts = make(map[string][]*dns.TXT)
-	)
+func read(msg *dns.Msg, q question, hops int) (part, error) {
+	p := part{ttl: maxPositiveTTL}
+	name := q.name
+	if q.qtype != dns.TypeCNAME {
+		for alias := aliases(msg); alias[name] != nil; p.hops++ {
+			if p.hops == hops {
+				return part{}, errChain
+			}
+			p.ttl = min(p.ttl, seconds(alias[name].Hdr.Ttl))
+			if name = owner(alias[name].Target); name == "" {
+				return part{}, errChain // the root: nobody keeps a key or a host there
+			}
+		}
+	}
 	for _, rr := range msg.Answer {
-		h := rr.Header()
-		if h.Class != dns.ClassINET {
-			continue
-		}
-		owner := owner(h.Name)
-		switch rr := rr.(type) {
-		case *dns.CNAME:
-			alias[owner] = rr
-		case *dns.TXT:
-			texts[owner] = append(texts[owner], rr)
+		if h := rr.Header(); h.Rrtype == q.qtype && h.Class == dns.ClassINET && owner(h.Name) == name {
+			p.ttl = min(p.ttl, seconds(h.Ttl))
+			p.records = append(p.records, rr)
 		}
 	}
-	for alias[name] != nil {
-		if p.hops == hops {
-			return part{}, errChain
-		}
-		p.hops++
-		p.ttl = min(p.ttl, seconds(alias[name].Hdr.Ttl))
-		target := owner(alias[name].Target)
-		if name = target; name == "" {
-			return part{}, errChain // the root: nobody keeps a key there
-		}
+	if len(p.records) > maxRecords {
+		return part{}, fmt.Errorf("%d %s records; at most %d are read", len(p.records), dns.Type(q.qtype), maxRecords)
 	}
-	records := texts[name]
-	if len(records) > maxRecords {
-		return part{}, fmt.Errorf("%d TXT records; at most %d are read", len(records), maxRecords)
-	}
-	for _, rr := range records {
-		p.ttl = min(p.ttl, seconds(rr.Hdr.Ttl))
-		p.txt = append(p.txt, joinStrings(rr.Txt))
-	}
-	if len(records) > 0 {
+	if len(p.records) > 0 {
 		return p, nil
 	}
 	negative, known := negativeTTL(msg)
 	if p.hops > 0 && msg.Rcode == dns.RcodeSuccess && !known {
-		var ok bool
-		if p.next, ok = canonicalName(name); !ok {
-			return part{}, errors.New("CNAME to a name that no key has, and nothing about that name")
-		}
+		p.next = name
 		return p, nil
 	}
 	p.ttl = min(p.ttl, negative)
 	return p, nil
 }
 
+// aliases are the CNAMEs of a message by the name that has them; nil for none.
+func aliases(msg *dns.Msg) map[string]*dns.CNAME {
+	var alias map[string]*dns.CNAME
+	for _, rr := range msg.Answer {
+		if rr, ok := rr.(*dns.CNAME); ok && rr.Hdr.Class == dns.ClassINET {
+			if alias == nil {
+				alias = make(map[string]*dns.CNAME)
+			}
+			alias[owner(rr.Hdr.Name)] = rr
+		}
+	}
+	return alias
+}
+
+// texts are the values of TXT records, each with its strings joined.
+func texts(records []dns.RR) []string {
+	var list []string
+	for _, rr := range records {
+		if rr, ok := rr.(*dns.TXT); ok {
+			list = append(list, joinStrings(rr.Txt))
+		}
+	}
+	return list
+}
+
+// owner is a name of a message as names are compared here.
 func owner(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
 
 func seconds(ttl uint32) time.Duration {

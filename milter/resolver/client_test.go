@@ -233,9 +233,9 @@ func TestSlowAnswerCounts(t *testing.T) {
 	c := client(t, Options{Nameservers: []string{s.Addr()}})
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	a := c.resolve(ctx, key, 150*time.Millisecond)
-	if a.err != nil || len(a.txt) != 1 || a.txt[0] != "slow" {
-		t.Errorf("got %q, %v", a.txt, a.err)
+	reply, err := c.resolve(ctx, question{key, dns.TypeTXT}, 150*time.Millisecond)
+	if txt := texts(reply.Records); err != nil || len(txt) != 1 || txt[0] != "slow" {
+		t.Errorf("got %q, %v", txt, err)
 	}
 	if n := asked.Load(); n != minTries {
 		t.Errorf("%d questions, want %d", n, minTries)

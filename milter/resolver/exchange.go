@@ -27,7 +27,7 @@ const (
 // try asks one server once: by UDP from a fresh port, or by TCP, as network
 // says, without EDNS0 where it knows none (RFC 6891 §7), then by TCP where the
 // answer was truncated (RFC 7766 §5). It runs in a goroutine of its own.
-func try(ctx context.Context, network string, server netip.AddrPort, name string) (r reply) {
+func try(ctx context.Context, network string, server netip.AddrPort, q question) (r reply) {
 	r.server = server
 	defer func() {
 		if p := recover(); p != nil {
@@ -35,13 +35,13 @@ func try(ctx context.Context, network string, server netip.AddrPort, name string
 		}
 	}()
 	edns := true
-	msg, err := exchange(ctx, network, server, name, edns)
+	msg, err := exchange(ctx, network, server, q, edns)
 	if err == nil && (msg.Rcode == dns.RcodeFormatError || msg.Rcode == dns.RcodeNotImplemented) {
 		edns = false
-		msg, err = exchange(ctx, network, server, name, edns)
+		msg, err = exchange(ctx, network, server, q, edns)
 	}
 	if err == nil && msg.Truncated && network == "udp" {
-		msg, err = exchange(ctx, "tcp", server, name, edns)
+		msg, err = exchange(ctx, "tcp", server, q, edns)
 	}
 	if err != nil {
 		r.err = fmt.Errorf("%s: %w", server, err)
@@ -70,17 +70,18 @@ func refusal(msg *dns.Msg) error {
 	if len(msg.Answer) == 0 && len(msg.Ns) > 0 && !msg.Authoritative {
 		return errors.New("answered with a referral: it does not recurse")
 	}
-	if len(msg.Answer) > 0 && !concerns(msg, owner(msg.Question[0].Name)) {
+	if len(msg.Answer) > 0 && !concerns(msg, msg.Question[0]) {
 		return errors.New("answered with records that were not asked for")
 	}
 	return nil
 }
 
-// concerns reports whether msg has a TXT or CNAME record of name.
-func concerns(msg *dns.Msg, name string) bool {
+// concerns reports whether msg has a record that q asks for, or a CNAME in its place.
+func concerns(msg *dns.Msg, q dns.Question) bool {
+	name := owner(q.Name)
 	return slices.ContainsFunc(msg.Answer, func(rr dns.RR) bool {
 		h := rr.Header()
-		return (h.Rrtype == dns.TypeTXT || h.Rrtype == dns.TypeCNAME) && h.Class == dns.ClassINET && owner(h.Name) == name
+		return (h.Rrtype == q.Qtype || h.Rrtype == dns.TypeCNAME) && h.Class == dns.ClassINET && owner(h.Name) == name
 	})
 }
 
@@ -92,7 +93,7 @@ func rcodeName(rcode int) string {
 }
 
 // exchange sends one question and returns the first message that answers it.
-func exchange(ctx context.Context, network string, server netip.AddrPort, name string, edns bool) (*dns.Msg, error) {
+func exchange(ctx context.Context, network string, server netip.AddrPort, q question, edns bool) (*dns.Msg, error) {
 	var dialer net.Dialer
 	nc, err := dialer.DialContext(ctx, network, server.String())
 	if err != nil {
@@ -103,7 +104,7 @@ func exchange(ctx context.Context, network string, server netip.AddrPort, name s
 	defer stop()
 
 	question := new(dns.Msg)
-	question.SetQuestion(dns.Fqdn(name), dns.TypeTXT)
+	question.SetQuestion(q.name+".", q.qtype)
 	if edns {
 		question.SetEdns0(udpSize, false)
 	}

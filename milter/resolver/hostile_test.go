@@ -294,10 +294,10 @@ func TestTCPTrouble(t *testing.T) {
 }
 
 func FuzzRead(f *testing.F) {
-	question := new(dns.Msg)
-	question.SetQuestion(key+".", dns.TypeTXT)
-	f.Add(forge(question, "v=DKIM1; p=", nil))
-	f.Add(forge(question, "x", func(m *dns.Msg) {
+	asked := new(dns.Msg)
+	asked.SetQuestion(key+".", dns.TypeTXT)
+	f.Add(forge(asked, "v=DKIM1; p=", nil))
+	f.Add(forge(asked, "x", func(m *dns.Msg) {
 		m.Answer = append(m.Answer, &dns.CNAME{Hdr: dns.RR_Header{Name: m.Question[0].Name, Rrtype: dns.TypeCNAME, Class: dns.ClassINET, Ttl: 1}, Target: m.Question[0].Name})
 	}))
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -305,17 +305,17 @@ func FuzzRead(f *testing.F) {
 		if msg.Unpack(data) != nil {
 			return
 		}
-		p, err := read(msg, key, maxHops)
+		p, err := read(msg, question{key, dns.TypeTXT}, maxHops)
 		if err != nil {
 			return
 		}
-		if p.hops > maxHops || len(p.txt) > maxRecords || p.ttl < 0 || p.ttl > maxPositiveTTL {
+		if p.hops > maxHops || len(p.records) > maxRecords || p.ttl < 0 || p.ttl > maxPositiveTTL {
 			t.Errorf("out of bounds: %+v", p)
 		}
-		if p.next != "" && len(p.txt) > 0 {
+		if p.next != "" && len(p.records) > 0 {
 			t.Errorf("records and a name to ask on: %+v", p)
 		}
-		if total := len(strings.Join(p.txt, "")); total > len(data)*maxRecords {
+		if total := len(strings.Join(texts(p.records), "")); total > len(data)*maxRecords {
 			t.Errorf("%d octets of TXT out of %d", total, len(data))
 		}
 	})

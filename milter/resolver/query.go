@@ -25,30 +25,43 @@ const (
 // errChain ends CNAMEs that lead nowhere.
 var errChain = fmt.Errorf("CNAME chain loops or is longer than %d", maxHops)
 
-// resolve asks for name, and for where its CNAMEs lead when an answer stops in
-// the middle of a chain.
-func (c *Client) resolve(ctx context.Context, name string, pace time.Duration) *answer {
+// question is what name servers are asked: a name as [owner] makes it of a message's,
+// and a type.
+type question struct {
+	name  string
+	qtype uint16
+}
+
+func (q question) String() string { return dns.Type(q.qtype).String() + " " + q.name }
+
+// resolve asks q, and on where CNAMEs lead when an answer stops in the middle of a
+// chain.
+func (c *Client) resolve(ctx context.Context, q question, pace time.Duration) (Reply, error) {
 	var (
-		result = answer{authentic: true, ttl: maxPositiveTTL}
+		result = Reply{Authentic: true, TTL: maxPositiveTTL}
 		hops   int
 	)
 	for {
-		msg, err := c.query(ctx, name, pace)
+		msg, err := c.query(ctx, q, pace)
 		if err != nil {
-			return &answer{err: err}
+			return Reply{}, err
 		}
-		part, err := read(msg, name, maxHops-hops)
+		part, err := read(msg, q, maxHops-hops)
 		if err != nil {
-			return &answer{err: err}
+			return Reply{}, err
+		}
+		if hops == 0 {
+			result.Exists = msg.Rcode != dns.RcodeNameError || part.hops > 0 || len(part.records) > 0
+			result.Authoritative = msg.Authoritative
 		}
 		hops += part.hops
-		result.txt = part.txt
-		result.authentic = result.authentic && msg.AuthenticatedData
-		result.ttl = min(result.ttl, part.ttl)
+		result.Records = part.records
+		result.Authentic = result.Authentic && msg.AuthenticatedData
+		result.TTL = min(result.TTL, part.ttl)
 		if part.next == "" {
-			return &result
+			return result, nil
 		}
-		name = part.next
+		q.name = part.next
 	}
 }
 
@@ -66,7 +79,7 @@ func tries(servers int) int { return max(minTries, rounds*servers) }
 // silent is not given up when the next one starts: a slow answer still counts.
 // A refusal starts the next try at once. pace is the time over which the tries
 // are spread; ctx ends them all.
-func (c *Client) query(ctx context.Context, name string, pace time.Duration) (*dns.Msg, error) {
+func (c *Client) query(ctx context.Context, q question, pace time.Duration) (*dns.Msg, error) {
 	tries := tries(len(c.servers))
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -88,7 +101,7 @@ func (c *Client) query(ctx context.Context, name string, pace time.Duration) (*d
 			}
 			begun++
 			open++
-			go func() { replies <- try(ctx, c.network, server, name) }()
+			go func() { replies <- try(ctx, c.network, server, q) }()
 			next.Reset(max(pace/time.Duration(tries), time.Millisecond))
 		case r := <-replies:
 			open--

@@ -1,11 +1,8 @@
 package resolver
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -13,19 +10,17 @@ import (
 	"github.com/miekg/dns"
 )
 
-const (
-	// MaxRecordsFile bounds what ParseRecords reads, in bytes.
-	MaxRecordsFile = 16 << 20
-	// maxRecordLine bounds one line of it: the largest TXT record, escaped.
-	maxRecordLine = 256 << 10
-)
+// recordsTTL is the TTL of all Records.
+const recordsTTL = time.Minute
 
-// Records answers TXT questions from memory, in place of DNS. Names compare
+// Records answers questions from memory, in place of DNS. Names compare
 // without regard to case and to the final dot. The zero value is empty and
-// ready to use; after the last Add and Fail it is safe for concurrent use.
+// ready to use; after the last Add, Parse and Fail it is safe for concurrent use.
 type Records struct {
 	txt      map[string][]string
+	typed    map[string][]dns.RR // of other types than TXT
 	failures map[string]error
+	exists   map[string]bool // the names of both, and those above them (RFC 8020)
 }
 
 // NewRecords returns Records that hold zone: TXT records by name. A name that
@@ -48,7 +43,18 @@ func (r *Records) Add(name string, txt ...string) error {
 		r.txt = make(map[string][]string)
 	}
 	r.txt[key] = append(r.txt[key], txt...)
+	r.add(key)
 	return nil
+}
+
+// add makes name exist, and with it all above it.
+func (r *Records) add(name string) {
+	if r.exists == nil {
+		r.exists = make(map[string]bool)
+	}
+	for more := true; more && !r.exists[name]; _, name, more = strings.Cut(name, ".") {
+		r.exists[name] = true
+	}
 }
 
 // Fail makes every question for name end with err, as a nameserver in trouble
@@ -71,94 +77,93 @@ func (r *Records) LookupTXT(ctx context.Context, name string) (txt []string, aut
 	if err := ctx.Err(); err != nil {
 		return nil, false, fmt.Errorf("TXT %s: not asked: %w", key, err)
 	}
-	if err := r.failures[key]; err != nil {
+	name, _, err = r.follow(key)
+	if err != nil {
 		return nil, false, fmt.Errorf("TXT %s: %w", key, err)
 	}
-	return slices.Clone(r.txt[key]), false, nil
+	return slices.Clone(r.txt[name]), false, nil
+}
+
+// Ask answers as Client.Ask does. A name with name servers is that of a zone and has
+// an SOA record, too.
+func (r *Records) Ask(ctx context.Context, name string, qtype uint16) (Reply, error) {
+	key, ok := wireName(name)
+	if !ok {
+		return Reply{}, nil
+	}
+	q := question{key, qtype}
+	if err := ctx.Err(); err != nil {
+		return Reply{}, fmt.Errorf("%s: not asked: %w", q, err)
+	}
+	reply := Reply{Exists: r.exists[key], Authoritative: true, TTL: recordsTTL}
+	if qtype != dns.TypeCNAME {
+		var err error
+		if key, _, err = r.follow(key); err != nil {
+			return Reply{}, fmt.Errorf("%s: %w", q, err)
+		}
+	} else if err := r.failures[key]; err != nil {
+		return Reply{}, fmt.Errorf("%s: %w", q, err)
+	}
+	for _, rr := range append(r.others(key), r.texts(key)...) {
+		if rr.Header().Rrtype == qtype {
+			reply.Records = append(reply.Records, rr)
+		}
+	}
+	return reply, nil
+}
+
+// follow returns where the CNAMEs at name lead, and these. The error is that of a
+// name on the way that was made to fail.
+func (r *Records) follow(name string) (end string, chain []dns.RR, err error) {
+	for {
+		if err := r.failures[name]; err != nil {
+			return "", nil, err
+		}
+		i := slices.IndexFunc(r.typed[name], func(rr dns.RR) bool { return rr.Header().Rrtype == dns.TypeCNAME })
+		if i < 0 {
+			return name, chain, nil
+		}
+		if len(chain) == maxHops {
+			return "", nil, errChain
+		}
+		chain = append(chain, r.typed[name][i])
+		name = owner(r.typed[name][i].(*dns.CNAME).Target)
+	}
+}
+
+func recordHeader(name string, rrtype uint16) dns.RR_Header {
+	return dns.RR_Header{Name: name + ".", Rrtype: rrtype, Class: dns.ClassINET, Ttl: uint32(recordsTTL / time.Second)}
+}
+
+// texts are the TXT records at name, and others those of other types.
+func (r *Records) texts(name string) []dns.RR {
+	var list []dns.RR
+	for _, value := range r.txt[name] {
+		list = append(list, &dns.TXT{Hdr: recordHeader(name, dns.TypeTXT), Txt: splitStrings(value)})
+	}
+	return list
+}
+
+func (r *Records) others(name string) []dns.RR {
+	list := slices.Clone(r.typed[name])
+	for _, rr := range list {
+		if ns, ok := rr.(*dns.NS); ok {
+			return append(list, &dns.SOA{Hdr: recordHeader(name, dns.TypeSOA), Ns: ns.Ns, Mbox: "hostmaster." + name + "."})
+		}
+	}
+	return list
 }
 
 // Answer makes Records the zone of an embedded server; see Serve.
 func (r *Records) Answer(name string) Answer {
-	key, _ := canonicalName(name)
-	txt, ok := r.txt[key]
+	end, chain, err := r.follow(name)
 	switch {
-	case r.failures[key] != nil:
+	case err != nil:
 		return Answer{Rcode: dns.RcodeServerFailure}
-	case !ok:
-		return Answer{Rcode: dns.RcodeNameError, TTL: time.Minute}
+	case !r.exists[end]:
+		return Answer{Records: chain, Rcode: dns.RcodeNameError, TTL: recordsTTL}
+	case len(chain) == 0:
+		return Answer{TXT: r.txt[end], Records: r.others(end), TTL: recordsTTL}
 	}
-	return Answer{TXT: txt, TTL: time.Minute}
-}
-
-// ParseRecords reads lines of a name, blanks, and a TXT value:
-//
-//	# the key of example.com
-//	s1._domainkey.example.com  v=DKIM1; k=rsa; p=MIIB...
-//	s2._domainkey.example.com. "v=DKIM1; k=ed25519; " "p=11qYAY..."
-//
-// A value that begins with a quotation mark is read as the strings of a zone
-// file (RFC 1035 §5.1) and joined; any other is taken as it stands to the end of
-// the line. Lines that begin with "#" and empty lines do not count. A name may
-// stand on several lines: it then has several records. One with "=", as ATPS
-// has (RFC 6541 §4.4), is never asked for and left out. The error names the line.
-func ParseRecords(r io.Reader) (*Records, error) {
-	limited := &io.LimitedReader{R: r, N: MaxRecordsFile + 1}
-	scanner := bufio.NewScanner(limited)
-	scanner.Buffer(nil, maxRecordLine)
-	records := new(Records)
-	line := 0
-	for scanner.Scan() {
-		line++
-		text := strings.TrimSpace(scanner.Text())
-		if text == "" || text[0] == '#' {
-			continue
-		}
-		end := strings.IndexAny(text, " \t")
-		if end < 0 {
-			return nil, fmt.Errorf("line %d: %q has no value; write the name, a blank and the TXT value", line, text)
-		}
-		name, value := text[:end], strings.TrimLeft(text[end:], " \t")
-		if value[0] == '"' {
-			var err error
-			if value, err = quotedStrings(value); err != nil {
-				return nil, fmt.Errorf("line %d: %w", line, err)
-			}
-		}
-		if strings.Contains(name, "=") {
-			continue
-		}
-		if err := records.Add(name, value); err != nil {
-			return nil, fmt.Errorf("line %d: %w", line, err)
-		}
-	}
-	if err := scanner.Err(); err != nil {
-		return nil, fmt.Errorf("line %d: %w", line+1, err)
-	}
-	if limited.N == 0 {
-		return nil, fmt.Errorf("larger than %d bytes", MaxRecordsFile)
-	}
-	return records, nil
-}
-
-// quotedStrings joins the strings of `"a" "b"`.
-func quotedStrings(s string) (string, error) {
-	var b strings.Builder
-	for s != "" {
-		if s[0] != '"' {
-			return "", fmt.Errorf("%q stands outside the quotation marks", s)
-		}
-		end := 1
-		for end < len(s) && s[end] != '"' {
-			if s[end] == '\\' {
-				end++
-			}
-			end++
-		}
-		if end >= len(s) {
-			return "", errors.New("a quotation mark is not closed")
-		}
-		unescape(&b, s[1:end])
-		s = strings.TrimLeft(s[end+1:], " \t")
-	}
-	return b.String(), nil
+	return Answer{Records: slices.Concat(chain, r.others(end), r.texts(end)), TTL: recordsTTL}
 }

@@ -1,7 +1,8 @@
 // Package resolver looks up TXT records in DNS: over nameservers of the
 // administrator's choice, inside a deadline, with a bounded cache, with one
 // query for many askers, and with the AD bit that tells whether the
-// nameserver validated the answer. [Records] and [Serve] stand in for DNS in
+// nameserver validated the answer. It asks for records of other types, too, past
+// the cache: [Client.Ask] and [Lookup]. [Records] and [Serve] stand in for DNS in
 // tests and demonstrations.
 package resolver
 
@@ -59,7 +60,7 @@ type Options struct {
 	Stats *Stats
 }
 
-// Client asks recursive nameservers for TXT records. It is safe for concurrent
+// Client asks recursive nameservers. It is safe for concurrent
 // use and holds nothing that would have to be closed.
 type Client struct {
 	servers []netip.AddrPort
@@ -174,7 +175,8 @@ func systemNameservers(path string) ([]netip.AddrPort, error) {
 // the order of the answer. CNAMEs are followed.
 //
 // No records and a nil error mean that the name or the type does not exist; so
-// does a name that DNS cannot hold. An error means that the question could not
+// does a name that no key and no policy has: one with other octets than letters,
+// digits, "-" and "_" is not asked for here (it is in Ask). An error means that the question could not
 // be answered for now; it names the question, the nameserver and the cause.
 // authentic is the AD bit of the answer (RFC 6840 §5.8): it is worth as much as
 // the way to the nameserver is.
@@ -213,23 +215,33 @@ func (c *Client) lookup(ctx context.Context, name string, anew bool) (txt []stri
 			return slices.Clone(a.txt), a.authentic, a.err
 		}
 	}
-	pace := c.timeout
-	if deadline, ok := ctx.Deadline(); ok {
-		pace = min(pace, time.Until(deadline))
-	}
+	pace := c.pace(ctx)
 	flight := c.flights.DoChan(shared, func() (any, error) { return c.fly(key, pace, anew), nil })
 	select {
 	case r := <-flight:
 		a := r.Val.(*answer)
 		return slices.Clone(a.txt), a.authentic, a.err
 	case <-ctx.Done():
-		return nil, false, fmt.Errorf("TXT %s: no answer yet from %s: %w", key, c.serverNames(), ctx.Err())
+		return nil, false, c.left(ctx, question{key, dns.TypeTXT})
 	}
 }
 
+// pace is the time in which every nameserver gets its turn, for an asker with ctx.
+func (c *Client) pace(ctx context.Context) time.Duration {
+	if deadline, ok := ctx.Deadline(); ok {
+		return min(c.timeout, time.Until(deadline))
+	}
+	return c.timeout
+}
+
+// left is the error of an asker whose ctx has ended before the answer came.
+func (c *Client) left(ctx context.Context, q question) error {
+	return fmt.Errorf("%s: no answer yet from %s: %w", q, c.serverNames(), ctx.Err())
+}
+
 // fly answers one question for all who ask it now, and files the answer in
-// the cache. pace is the time in which every nameserver gets its turn; for anew see
-// Anew. It runs in a goroutine of its own, so a panic below must end here.
+// the cache. For pace and anew see there. It runs in a goroutine of its own, so a
+// panic below must end here.
 func (c *Client) fly(key string, pace time.Duration, anew bool) (a *answer) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -239,31 +251,33 @@ func (c *Client) fly(key string, pace time.Duration, anew bool) (a *answer) {
 	if a, ok := c.cache.get(key); ok && !anew {
 		return a // another flight landed since the caller looked
 	}
-	began := time.Now()
-	a = c.ask(key, pace)
-	c.stats.asked(a, time.Since(began))
+	reply, err := c.ask(context.Background(), question{key, dns.TypeTXT}, pace)
+	a = &answer{txt: texts(reply.Records), authentic: reply.Authentic, ttl: reply.TTL, err: err}
+	if err != nil {
+		a.ttl = failureTTL
+	}
 	if a.err == nil || !anew {
 		c.cache.put(key, a)
 	}
 	return a
 }
 
-// ask waits for its turn and asks.
-func (c *Client) ask(key string, pace time.Duration) *answer {
-	ctx, cancel := context.WithTimeout(context.Background(), c.timeout)
+// ask waits for its turn, asks, and counts it.
+func (c *Client) ask(ctx context.Context, q question, pace time.Duration) (reply Reply, err error) {
+	began := time.Now()
+	defer func() { c.stats.asked(len(reply.Records), err, time.Since(began)) }()
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	select {
 	case c.slots <- struct{}{}:
 		defer func() { <-c.slots }()
 	case <-ctx.Done():
-		return &answer{err: fmt.Errorf("TXT %s: not asked: %d other questions are under way; look whether %s answers", key, cap(c.slots), c.serverNames())}
+		return Reply{}, fmt.Errorf("%s: not asked: %d other questions are under way; look whether %s answers", q, cap(c.slots), c.serverNames())
 	}
-	a := c.resolve(ctx, key, pace)
-	if a.err != nil {
-		a.err = fmt.Errorf("TXT %s: %w", key, a.err)
-		a.ttl = failureTTL
+	if reply, err = c.resolve(ctx, q, pace); err != nil {
+		return Reply{}, fmt.Errorf("%s: %w", q, err)
 	}
-	return a
+	return reply, nil
 }
 
 func (c *Client) serverNames() string {

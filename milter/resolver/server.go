@@ -11,13 +11,16 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Answer is what an embedded server says to one TXT question.
+// Answer is what an embedded server says of one name.
 type Answer struct {
 	// TXT are the records. None with a zero Rcode means that the name exists
 	// and has no TXT.
 	TXT []string
 	// CNAME, when set, is where the name leads. TXT are then the target's.
 	CNAME string
+	// Records are further ones, of any type and with names of their own. Those of the
+	// type that was asked for are given, and CNAMEs whatever was.
+	Records []dns.RR
 	// TTL is given with the records, and with the SOA of an answer without any.
 	TTL time.Duration
 	// Authentic sets the AD bit.
@@ -32,12 +35,12 @@ type Answer struct {
 	Drop bool
 }
 
-// Handler answers the TXT question for name, which is in lower case and
-// without the final dot. It is called concurrently.
+// Handler answers questions for name, which is in lower case and without the final
+// dot. It is called concurrently.
 type Handler func(name string) Answer
 
-// Server is a tiny TXT-only nameserver on the loopback interface, for
-// demonstrations and tests.
+// Server is a tiny nameserver on the loopback interface, for demonstrations and
+// tests.
 type Server struct {
 	handler Handler
 	addr    netip.AddrPort
@@ -52,8 +55,7 @@ type Server struct {
 const portTries = 16
 
 // Serve answers questions by UDP and TCP on addr, a loopback address with a
-// port; port 0 takes one that is free. Questions for other types than TXT find
-// no records. The caller closes the server.
+// port; port 0 takes one that is free. The caller closes the server.
 func Serve(addr string, handler Handler) (*Server, error) {
 	want, err := netip.ParseAddrPort(addr)
 	if err != nil || !want.Addr().IsLoopback() {
@@ -139,9 +141,6 @@ func (s *Server) ask(question *dns.Msg) (answer Answer, ok bool) {
 	if len(question.Question) != 1 {
 		return Answer{}, false
 	}
-	if question.Question[0].Qtype != dns.TypeTXT {
-		return Answer{}, true
-	}
 	return s.handler(owner(question.Question[0].Name)), true
 }
 
@@ -173,8 +172,16 @@ func (s *Server) fill(msg *dns.Msg, a Answer, udp bool) bool {
 		txt.Name = dns.Fqdn(a.CNAME)
 		msg.Answer = append(msg.Answer, &dns.CNAME{Hdr: header(dns.TypeCNAME), Target: txt.Name})
 	}
-	for _, value := range a.TXT {
-		msg.Answer = append(msg.Answer, &dns.TXT{Hdr: txt, Txt: splitStrings(value)})
+	qtype := msg.Question[0].Qtype
+	for _, rr := range a.Records {
+		if t := rr.Header().Rrtype; t == qtype || t == dns.TypeCNAME {
+			msg.Answer = append(msg.Answer, rr)
+		}
+	}
+	if qtype == dns.TypeTXT {
+		for _, value := range a.TXT {
+			msg.Answer = append(msg.Answer, &dns.TXT{Hdr: txt, Txt: splitStrings(value)})
+		}
 	}
 	if len(msg.Answer) == 0 && (a.Rcode == dns.RcodeSuccess || a.Rcode == dns.RcodeNameError) {
 		soa := header(dns.TypeSOA)

@@ -62,23 +62,24 @@ func (s *Stats) cached(hit bool) {
 	}
 }
 
-func (s *Stats) asked(a *answer, took time.Duration) {
+// asked counts a question that came to so many records or to err.
+func (s *Stats) asked(records int, err error, took time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.counts.Lookups == nil {
 		s.counts.Lookups = map[Outcome]uint64{}
 	}
-	s.counts.Lookups[a.outcome()]++
+	s.counts.Lookups[outcome(records, err)]++
 	s.counts.Duration.Observe(took)
 }
 
-func (a *answer) outcome() Outcome {
+func outcome(records int, err error) Outcome {
 	switch {
-	case errors.Is(a.err, os.ErrDeadlineExceeded):
+	case errors.Is(err, os.ErrDeadlineExceeded):
 		return TimedOut
-	case a.err != nil:
+	case err != nil:
 		return Failed
-	case len(a.txt) == 0:
+	case records == 0:
 		return Absent
 	}
 	return Found
