@@ -81,6 +81,11 @@ type Config struct {
 	// CheckSigningTable refuses tables with a row that cannot be used; false
 	// disables that row alone, and its mail is deferred. Default true.
 	CheckSigningTable bool `toml:"check_signing_table"`
+	// UnpublishedKeys says what becomes of mail that a key should sign which DNS does
+	// not show: "sign" (default) signs it all the same, "skip" passes the row over as
+	// if it were not there, "tempfail" defers the mail. Where DNS gives no answer, what
+	// it said last of the key counts; if it never did, OnDNSError applies.
+	UnpublishedKeys Unpublished `toml:"unpublished_keys"`
 	// WatchFiles reloads by itself when the configuration, a table, a list or one
 	// of at most 100 key files changes; with ChangeRootDirectory it does nothing.
 	// A new key is used by the next message in any case. Default true.

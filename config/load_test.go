@@ -78,6 +78,7 @@ func TestParseProblems(t *testing.T) {
 			"8: on_security: want a string in quotes, found an array",
 			"9: listener: want a table that begins with [[listener]], found a number",
 		}},
+		{"unpublished keys", "unpublished_keys = \"reject\"", []string{`1: unpublished_keys: unknown value "reject"; want sign, skip or tempfail`}},
 		{"in line order, of all kinds", "dns_timeout = 600\nfoo = 1\non_security = \"banana\"\nlog_format = \"xml\"\n", []string{
 			"1: dns_timeout: 10m0s: Postfix waits 5m0s (milter_content_timeout) and then defers the mail; want less",
 			`2: unknown key "foo"`,

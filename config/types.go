@@ -117,6 +117,37 @@ func (a *Action) UnmarshalText(text []byte) error {
 	return fmt.Errorf("unknown action %q; want accept, discard, quarantine, reject or tempfail", text)
 }
 
+// Unpublished says what becomes of mail that a key should sign which DNS does not
+// show.
+type Unpublished uint8
+
+const (
+	SignUnpublished  Unpublished = iota // it is signed
+	SkipUnpublished                     // the other keys sign it, if there are any
+	DeferUnpublished                    // 4xx: the client tries again
+)
+
+var unpublishedWords = [...]string{"sign", "skip", "tempfail"}
+
+// String is the word in the configuration.
+func (u Unpublished) String() string {
+	if int(u) < len(unpublishedWords) {
+		return unpublishedWords[u]
+	}
+	return "unpublished keys " + strconv.Itoa(int(u))
+}
+
+// UnmarshalText takes a word, in either case.
+func (u *Unpublished) UnmarshalText(text []byte) error {
+	for i, word := range unpublishedWords {
+		if strings.EqualFold(string(text), word) {
+			*u = Unpublished(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("unknown value %q; want sign, skip or tempfail", text)
+}
+
 // Duration is a length of time: whole seconds, or a string with units.
 type Duration time.Duration
 

@@ -68,6 +68,23 @@ func TestMode(t *testing.T) {
 	}
 }
 
+func TestUnpublished(t *testing.T) {
+	for text, want := range map[string]Unpublished{
+		"sign": SignUnpublished, "skip": SkipUnpublished, "tempfail": DeferUnpublished, "Skip": SkipUnpublished,
+	} {
+		got := Unpublished(99)
+		if err := got.UnmarshalText([]byte(text)); err != nil || got != want || got.String() != strings.ToLower(text) {
+			t.Errorf("%q is %s, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "accept", "reject", "skip "} {
+		var u Unpublished
+		if err := u.UnmarshalText([]byte(text)); err == nil || !strings.Contains(err.Error(), "want sign, skip or tempfail") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
 func TestAction(t *testing.T) {
 	for want := Accept; want <= Tempfail; want++ {
 		for _, in := range []string{want.String(), strings.ToUpper(want.String()), want.String()[:1], strings.ToUpper(want.String()[:1])} {

@@ -33,7 +33,7 @@ var sections = []section{
 	{"What it does", []string{"mode"}},
 	{"Who signs with what", []string{
 		"key_table", "signing_table", "multiple_signatures", "domain", "selector", "key_file", "sub_domains",
-		"require_safe_keys", "check_signing_table", "watch_files", "base_directory",
+		"require_safe_keys", "check_signing_table", "unpublished_keys", "watch_files", "base_directory",
 	}},
 	{"What a signature looks like", []string{
 		"canonicalization", "sign_headers", "omit_headers", "oversign_headers", "sender_headers", "sender_macro",

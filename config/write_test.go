@@ -46,6 +46,8 @@ func otherValue(t *testing.T, key string, field reflect.Value) any {
 		return FileMode(0o606)
 	case Action:
 		return (v + 1) % (Tempfail + 1)
+	case Unpublished:
+		return SkipUnpublished
 	case Duration:
 		return v + Duration(time.Second)
 	case slog.Level:

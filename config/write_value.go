@@ -35,7 +35,7 @@ func valueText(value any, indent int) (string, error) {
 		return stringText(v.String())
 	case slog.Level:
 		return stringText(strings.ToLower(v.String()))
-	case fmt.Stringer: // Mode, Action, FileMode
+	case fmt.Stringer: // Mode, Action, FileMode, Unpublished
 		return stringText(v.String())
 	case string:
 		return stringText(v)
