@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/postseal/postseal/config/dataset"
+	"golang.org/x/sys/unix"
 )
 
 // Entry is a row of KeyTable, for programs that go through a whole table rather
@@ -84,4 +85,23 @@ func ReadPrivate(path string) (crypto.Signer, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return key, nil
+}
+
+// ReadSecret reads a file of at most 64 KiB with another secret, such as a name server
+// has. Nobody but its owner and root may be able to read or write it: otherwise the error
+// is an *UnsafeError. Its folders do not count.
+func ReadSecret(path string) ([]byte, error) {
+	var st unix.Stat_t
+	if err := stat(path, &st); err != nil {
+		return nil, err
+	}
+	owner := int(st.Uid)
+	if err := systemWalk(owner).file(path, &st); err != nil {
+		return nil, err
+	}
+	found, err := readKeyFile(path, policy{uid: owner})
+	if err != nil {
+		return nil, err
+	}
+	return found.data, nil
 }

@@ -2,21 +2,27 @@ package zone
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
-	"github.com/postseal/postseal/milter/resolver"
+	"github.com/miekg/dns"
 )
 
 // Change is what shall become of the TXT records of one name.
 type Change struct {
 	// Name is the full name, in A-labels.
 	Name string
-	// Before are all TXT records that stand there, as Updater.Look has found them. The
-	// name server changes nothing if others do: nobody's record is lost.
+	// Before are the values of all TXT records that stand there, in any order, as
+	// Updater.Look has found them. Where others do, nothing is changed: nobody's record is
+	// lost.
 	Before []string
-	// After are those that shall stand there; none deletes them.
+	// After are the values of those that shall stand there; none deletes them.
 	After []string
-	// TTL is that of the records which are added, 0 for DefaultTTL.
+	// TTL is that of the records which are added; 0 is that of those which stand there,
+	// or DefaultTTL.
 	TTL time.Duration
 }
 
@@ -24,29 +30,146 @@ type Change struct {
 // mistake to be mended soon.
 const DefaultTTL = time.Hour
 
-// Updater changes zones on a name server (RFC 2136).
-type Updater struct {
-	// Server is the name server, ADDRESS or ADDRESS:PORT; where it is empty, the primary
-	// that the zone's SOA names.
-	Server string
-	// Key signs what is asked, and what is answered has to be signed with it; nil where the
-	// name server goes by addresses.
-	Key *TSIG
-	// DNS finds the zone and its primary where Server is empty.
-	DNS resolver.Asker
-	// Timeout bounds each question; 0 means 10 s.
-	Timeout time.Duration
-	// Now is the clock of the signatures, nil for time.Now.
-	Now func() time.Time
+// ErrChanged is the error of a change that does not fit what stands in DNS.
+var ErrChanged = errors.New("other records stand there than were expected")
+
+// Look returns the values of the TXT records at a name, as the name server that Update
+// would ask has them, none if there are none. An alias (CNAME) there is an error.
+func (u *Updater) Look(ctx context.Context, name string) ([]string, error) {
+	at, err := u.find(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	defer u.release(at)
+	standing, err := at.texts(ctx, name)
+	return values(standing), err
 }
 
-// Look returns the TXT records at a name, as the name server that Update would ask has
-// them. An alias (CNAME) there is an error.
-func (u *Updater) Look(ctx context.Context, name string) ([]string, error) { panic("being written") }
+// Update makes a change, whole or not at all. Where all is as it shall be, nothing is
+// sent, so that a second run changes nothing. It is ErrChanged if neither Before nor
+// After stands there; other errors say in words what to do.
+func (u *Updater) Update(ctx context.Context, c Change) error {
+	at, err := u.find(ctx, c.Name)
+	if err != nil {
+		return err
+	}
+	defer u.release(at)
+	standing, err := at.texts(ctx, c.Name)
+	if err != nil {
+		return err
+	}
+	switch now := values(standing); {
+	case same(now, c.After):
+		return nil
+	case !same(now, c.Before):
+		return fmt.Errorf("%s: %w: %s; look at them, and try again", c.Name, ErrChanged, shown(now))
+	}
+	answer, err := at.ask(ctx, c.message(at.zone, standing))
+	if err == nil {
+		err = at.refusal(answer, c.Name)
+	}
+	if errors.Is(err, ErrChanged) { // by a run beside this one, or by the first try of ask
+		if standing, e := at.texts(ctx, c.Name); e == nil && same(values(standing), c.After) {
+			return nil
+		}
+	}
+	return err
+}
 
-// Update makes changes, one after the other, each whole or not at all. What stands as it
-// shall is left as it is: a second run changes nothing. done is called after each, nil
-// for nobody. The error is the first one's: in words, with what to do.
-func (u *Updater) Update(ctx context.Context, changes []Change, done func(Change)) error {
-	panic("being written")
+// message is the update. What stands there must stand there still when it is made, and
+// no CNAME: TXT records would be passed over beside one (RFC 2136 §3.4.2.2).
+func (c Change) message(zone string, standing []*dns.TXT) *dns.Msg {
+	m := new(dns.Msg)
+	m.SetUpdate(zone)
+	name := dns.Fqdn(c.Name)
+	ttl := uint32(c.TTL.Seconds())
+	if c.TTL == 0 {
+		ttl = uint32(DefaultTTL.Seconds())
+	}
+	m.RRsetNotUsed([]dns.RR{&dns.ANY{Hdr: dns.RR_Header{Name: name, Rrtype: dns.TypeCNAME}}})
+	if len(standing) == 0 {
+		m.RRsetNotUsed([]dns.RR{&dns.ANY{Hdr: dns.RR_Header{Name: name, Rrtype: dns.TypeTXT}}})
+	}
+	for _, rr := range standing {
+		if c.TTL == 0 {
+			ttl = rr.Hdr.Ttl
+		}
+		m.Used([]dns.RR{text(name, 0, rr.Txt)})
+		if !slices.Contains(c.After, joined(rr)) {
+			m.Remove([]dns.RR{text(name, 0, rr.Txt)})
+		}
+	}
+	for _, value := range c.After {
+		if !slices.Contains(values(standing), value) {
+			m.Insert([]dns.RR{text(name, ttl, escaped(Strings(value)))})
+		}
+	}
+	return m
+}
+
+func text(name string, ttl uint32, parts []string) *dns.TXT {
+	return &dns.TXT{Hdr: dns.RR_Header{Name: name, Rrtype: dns.TypeTXT, Class: dns.ClassINET, Ttl: ttl}, Txt: parts}
+}
+
+// escaped are strings as miekg/dns wants them, with the escapes of zone files.
+func escaped(parts []string) []string {
+	for i, p := range parts {
+		q := quoted(p)
+		parts[i] = q[1 : len(q)-1]
+	}
+	return parts
+}
+
+// joined is the value of a record: its strings without the escapes of zone files.
+func joined(rr *dns.TXT) string {
+	var b strings.Builder
+	for _, s := range rr.Txt {
+		for i := 0; i < len(s); i++ {
+			c := s[i]
+			if c == '\\' && i+3 < len(s) && digits(s[i+1:i+4]) {
+				c = (s[i+1]-'0')*100 + (s[i+2]-'0')*10 + s[i+3] - '0'
+				i += 3
+			} else if c == '\\' && i+1 < len(s) {
+				i++
+				c = s[i]
+			}
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+func digits(s string) bool { return strings.Trim(s, "0123456789") == "" }
+
+func values(records []*dns.TXT) []string {
+	var list []string
+	for _, rr := range records {
+		list = append(list, joined(rr))
+	}
+	return list
+}
+
+// same compares values in any order; the records of a name are all different.
+func same(a, b []string) bool {
+	return len(a) == len(b) && !slices.ContainsFunc(a, func(v string) bool { return !slices.Contains(b, v) })
+}
+
+// shown are values for people: there may be many, and strange ones.
+func shown(values []string) string {
+	const most, long = 3, 60
+	if len(values) == 0 {
+		return "none"
+	}
+	var list []string
+	for _, v := range values[:min(len(values), most)] {
+		if len(v) > long {
+			list = append(list, fmt.Sprintf("%q…", v[:long]))
+		} else {
+			list = append(list, fmt.Sprintf("%q", v))
+		}
+	}
+	if more := len(values) - most; more > 0 {
+		list = append(list, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(list, ", ")
 }

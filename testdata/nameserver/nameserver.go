@@ -32,6 +32,9 @@ type Zone struct {
 	Records string
 	// Signed signs it (DNSSEC); a resolver then has its key as a trust anchor.
 	Signed bool
+	// Rules are statements for its zone clause, such as an update-policy, in place of
+	// the one that has it updated with the server's key.
+	Rules string
 }
 
 // Server is a running named.
@@ -81,7 +84,11 @@ dnssec-policy once { keys { csk lifetime unlimited algorithm ecdsap256sha256; };
 		if z.Signed {
 			policy = " dnssec-policy once; inline-signing no;"
 		}
-		fmt.Fprintf(&conf, "zone %q { type primary; file %q; allow-update { key %q; };%s };\n", z.Name, z.Name+".zone", strings.TrimSuffix(keyName, "."), policy)
+		rules := z.Rules
+		if rules == "" {
+			rules = fmt.Sprintf("allow-update { key %q; };", strings.TrimSuffix(keyName, "."))
+		}
+		fmt.Fprintf(&conf, "zone %q { type primary; file %q; %s%s };\n", z.Name, z.Name+".zone", rules, policy)
 		files[z.Name+".zone"] = fmt.Sprintf("$TTL 60\n@ SOA ns hostmaster 1 60 60 86400 5\n@ NS ns\nns A %s\n%s\n", addr, z.Records)
 	}
 	files["named.conf"] = conf.String()
