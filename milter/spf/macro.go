@@ -140,7 +140,7 @@ type facts struct {
 	domain        string // whose record it is
 	helo          string
 	client        netip.Addr
-	validated     func() string // the client's own name
+	ownName       func(domain string) string // the client's name, best one at domain
 }
 
 // expand puts in what the macros stand for (RFC 7208 §7.3). Of what is too long for a
@@ -206,7 +206,7 @@ func (f facts) value(letter byte) string {
 	case 'i':
 		return dotted(f.client)
 	case 'p':
-		return f.validated()
+		return f.ownName(f.domain)
 	case 'v':
 		if f.client.Is4() {
 			return "in-addr"

@@ -71,6 +71,16 @@ func shortened(name string) string {
 	return name
 }
 
+// isHostName reports whether s is letters, digits, "-", "_" and dots.
+func isHostName(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if !isAlnum(s[i]) && strings.IndexByte("-_.", s[i]) < 0 {
+			return false
+		}
+	}
+	return s != ""
+}
+
 func isASCII(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if s[i] >= utf8.RuneSelf {

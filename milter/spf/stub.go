@@ -7,7 +7,6 @@ import (
 	"github.com/postseal/postseal/milter/finding"
 )
 
-func Check(ctx context.Context, r Resolver, q Query) Result { return Result{Status: TempError} }
 func Inspect(ctx context.Context, r Resolver, domain string) *Report {
 	return &Report{Domain: domain}
 }
