@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/miekg/dns"
 )
 
 func TestParseRecords(t *testing.T) {
@@ -167,7 +168,7 @@ func TestServePanicAndClose(t *testing.T) {
 }
 
 func FuzzParseRecords(f *testing.F) {
-	for _, seed := range []string{"a b", "# c\na \"x\" \"y\"", "a \"\\", "a..b c", "a\tb\r\n"} {
+	for _, seed := range []string{"a b", "# c\na \"x\" \"y\"", "a \"\\", "a..b c", "a\tb\r\n", typedZone, "a CNAME a", "A AAAA ::1", "a\\.b MX 1 \"x"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -178,13 +179,36 @@ func FuzzParseRecords(f *testing.F) {
 			}
 			return
 		}
+		for name := range r.typed {
+			for _, qtype := range []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeMX, dns.TypeNS, dns.TypePTR, dns.TypeCNAME, dns.TypeSOA, dns.TypeTXT} {
+				reply, err := r.Ask(t.Context(), plain(name), qtype)
+				if err != nil && !errors.Is(err, errChain) || err == nil && !reply.Exists {
+					t.Errorf("%q %s: %+v, %v", name, dns.Type(qtype), reply, err)
+				}
+				for _, rr := range reply.Records {
+					if _, err := dns.PackRR(rr, make([]byte, 1<<20), 0, nil, false); err != nil || rr.Header().Rrtype != qtype {
+						t.Errorf("%q %s: %s: %v", name, dns.Type(qtype), rr, err)
+					}
+				}
+			}
+		}
 		for name, want := range r.txt {
+			if _, chain, err := r.follow(name); err != nil || len(chain) > 0 {
+				continue // a CNAME goes before
+			}
 			got, _, err := r.LookupTXT(t.Context(), strings.ToUpper(name)+".")
 			if diff := cmp.Diff(want, got); diff != "" || err != nil {
 				t.Errorf("%q is not found again: %v %s", name, err, diff)
 			}
 		}
 	})
+}
+
+// plain is a name in which each octet stands for itself.
+func plain(escaped string) string {
+	var b strings.Builder
+	unescape(&b, escaped)
+	return b.String()
 }
 
 func FuzzEscape(f *testing.F) {
