@@ -19,9 +19,6 @@ type Expect struct {
 	Networks []netip.Prefix
 	// SignOnce: no second signature of ours is added.
 	SignOnce bool
-	// Macros are further macros that settings ask for (mta, macro_list, sender_macro),
-	// without braces.
-	Macros []string
 	// Group is the group that unix sockets have, for advice, where there is none yet.
 	Group string
 }

@@ -159,6 +159,11 @@ func (l layout) writeSettled(name, text string) error {
 	if err := os.Chmod(path, 0o644); err != nil {
 		return err
 	}
+	return settle(path)
+}
+
+// settle dates a file back.
+func settle(path string) error {
 	old := time.Now().Add(-time.Minute)
 	return os.Chtimes(path, old, old)
 }

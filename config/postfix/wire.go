@@ -1,31 +1,78 @@
 package postfix
 
-// Socket is one of our daemon's listeners, as config.ParseSocket returns it: "unix"
-// and a path, or "tcp4" or "tcp6" and HOST:PORT, where no HOST means all addresses.
-type Socket struct {
-	Network, Address string
-	// VerifyOnly: what comes in here is never signed.
-	VerifyOnly bool
-}
+import "strings"
 
 // Edit is one change to main.cf or master.cf: a run of postconf.
 type Edit struct {
 	// Argv is the command.
 	Argv []string
-	// Reason says what it is for, in a sentence.
+	// Reason says what it is for, in a sentence. What it quotes is from main.cf.
 	Reason string
 }
 
 // String is the command for a shell.
-func (e Edit) String() string { return "" }
+func (e Edit) String() string {
+	quoted := make([]string, len(e.Argv))
+	for i, a := range e.Argv {
+		quoted[i] = quote(a)
+	}
+	return strings.Join(quoted, " ")
+}
+
+// quote writes a word for a shell.
+func quote(s string) string {
+	plain := func(r rune) bool {
+		return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-_./:=,@%+", r)
+	}
+	if s != "" && !strings.ContainsFunc(s, func(r rune) bool { return !plain(r) }) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// isSigner tells a milter in whose place ours is put: two signers would both sign.
+func isSigner(e element) bool {
+	return strings.Contains(e.address, "opendkim") || strings.Contains(e.address, "dkimpy") || hasPort(e, "8891")
+}
+
+// isReader tells a milter that reads our Authentication-Results.
+func isReader(e element) bool {
+	return strings.Contains(e.address, "opendmarc") || strings.Contains(e.address, "openarc") || hasPort(e, "8893")
+}
+
+func hasPort(e element, port string) bool {
+	return strings.HasPrefix(e.address, "inet:") && strings.HasSuffix(e.address, ":"+port)
+}
 
 // Wire returns the edits that put our milter into the lists of milters: socket where it
 // is not yet. others are further sockets of ours: a list that has one of them has us.
-// Other milters stay, in their order. There are no edits where nothing is to be done.
+// Other milters stay, in their order, but for one that would sign, too. There are no
+// edits where nothing is to be done.
 //
-// The error says what to do where Postfix cannot reach the socket from its root folder.
-func (c *Config) Wire(socket Socket, others ...Socket) ([]Edit, error) { return nil, nil }
+// The error is an [*UnreachableError] where Postfix would not find the socket, or says
+// what to edit by hand.
+func (c *Config) Wire(socket Socket, others ...Socket) ([]Edit, error) {
+	address, err := c.address(socket)
+	if err != nil {
+		return nil, err
+	}
+	w := c.newWiring(append([]Socket{socket}, others...))
+	for _, l := range w.lists() {
+		if err := w.add(l, address); err != nil {
+			return nil, err
+		}
+	}
+	return w.edits(), nil
+}
 
 // Unwire returns the edits that take our milter, at any of the sockets, out of all
 // lists.
-func (c *Config) Unwire(sockets ...Socket) ([]Edit, error) { return nil, nil }
+func (c *Config) Unwire(sockets ...Socket) ([]Edit, error) {
+	w := c.newWiring(sockets)
+	for _, l := range w.lists() {
+		if err := w.remove(l); err != nil {
+			return nil, err
+		}
+	}
+	return w.edits(), nil
+}
