@@ -1,0 +1,179 @@
+package rotation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/postseal/postseal/config/dataset"
+	"github.com/postseal/postseal/config/setup"
+	"github.com/postseal/postseal/keys"
+)
+
+// tables are the names in both tables.
+type tables struct {
+	entries []keys.Entry
+	// listed are the names of the rows of key_table, signs those that rows of
+	// signing_table have.
+	listed, signs map[string]bool
+	signing       []dataset.Row
+}
+
+func (r *Rotation) readTables() (*tables, error) {
+	entries, err := keys.ReadTable(r.KeyTable, r.Base)
+	if err != nil {
+		return nil, fmt.Errorf("key_table: %w", err)
+	}
+	signing, err := dataset.Open(r.SigningTable, dataset.Options{Base: r.Base})
+	if err != nil {
+		return nil, fmt.Errorf("signing_table: %w", err)
+	}
+	t := &tables{entries: entries, listed: map[string]bool{}, signs: map[string]bool{}, signing: signing.Rows()}
+	for _, e := range entries {
+		t.listed[e.Name] = true
+	}
+	for _, row := range t.signing {
+		t.signs[signer(row)] = true
+	}
+	return t, nil
+}
+
+// signer is the name of the key in a row of signing_table.
+func signer(row dataset.Row) string {
+	name, _, _ := strings.Cut(row.Value, ":")
+	return strings.TrimSpace(name)
+}
+
+// openKeyTable opens key_table to change it.
+func (r *Rotation) openKeyTable() (*setup.Table, error) {
+	return setup.OpenTable("key_table", r.KeyTable, r.Base)
+}
+
+// make makes the private key, unless its file is there, and its row in key_table. The
+// file is the owner's before the row says where it is.
+func (r *Rotation) make(k *Key) error {
+	if err := r.makeFolder(filepath.Dir(k.File)); err != nil {
+		return err
+	}
+	private, err := keys.ReadPrivate(k.File)
+	if errors.Is(err, fs.ErrNotExist) {
+		if private, err = keys.Generate(k.Type, k.Bits); err == nil {
+			err = keys.WritePrivate(k.File, private)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if err := os.Lchown(k.File, r.Owner, -1); err != nil {
+		return err
+	}
+	table, err := r.openKeyTable()
+	if err != nil {
+		return err
+	}
+	defer table.Close()
+	if err := table.Add(k.Name, fmt.Sprintf("%s:%s:%s", k.Domain, k.Selector, k.File)); err != nil {
+		return err
+	}
+	k.Record = keys.RecordText(private.Public())
+	return nil
+}
+
+// makeFolder makes a folder that only the owner of keys can read, and those above it.
+func (r *Rotation) makeFolder(dir string) error {
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	if err := r.makeFolder(filepath.Dir(dir)); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	return os.Lchown(dir, r.Owner, -1)
+}
+
+// switchTo has the rows that name the keys whose place k takes name k, and the daemon
+// read them.
+func (r *Rotation) switchTo(ctx context.Context, k Key) error {
+	if r.Daemon != nil {
+		if err := r.Daemon.Ready(ctx, k.Name); err != nil {
+			return err
+		}
+	}
+	table, err := setup.OpenTable("signing_table", r.SigningTable, r.Base)
+	if err != nil {
+		return err
+	}
+	defer table.Close()
+	names := map[string]string{}
+	for _, old := range k.Replaces {
+		names[old] = k.Name
+	}
+	if _, err := table.Replace(names); err != nil {
+		return err
+	}
+	now, err := r.readTables()
+	if err != nil {
+		return err
+	}
+	if !now.signs[k.Name] {
+		return fmt.Errorf("no row of %s names the key %s any more, whose place this one takes: add a row that names %s, or take the rotation back with --abort",
+			table.Path(), strings.Join(k.Replaces, " or "), k.Name)
+	}
+	if r.Daemon == nil {
+		return nil
+	}
+	return r.Daemon.Reload(ctx)
+}
+
+// retiredSuffix is behind the name of a private key's file that is put away.
+const retiredSuffix = ".retired"
+
+// remove takes a key out of key_table, and gives its file another name beside the old
+// one: nothing can sign with it by accident, and who needs it all the same has it still.
+// A file that other rows name stays, and one that cannot be moved does no harm: note
+// says so.
+func (r *Rotation) remove(ctx context.Context, k Key) (note string, err error) {
+	table, err := r.openKeyTable()
+	if err != nil {
+		return "", err
+	}
+	_, err = table.Remove(k.Name)
+	table.Close()
+	if err != nil {
+		return "", err
+	}
+	if r.Daemon != nil {
+		if err := r.Daemon.Reload(ctx); err != nil {
+			return "", err
+		}
+	}
+	if k.File == "" {
+		return "", nil
+	}
+	now, err := r.readTables()
+	if err != nil {
+		return "", err
+	}
+	for _, e := range now.entries {
+		if e.Path() == k.File {
+			return fmt.Sprintf("%s stays where it is: the key %s has it, too", k.File, e.Name), nil
+		}
+	}
+	away := k.File + retiredSuffix
+	if _, err := os.Lstat(away); err == nil {
+		return fmt.Sprintf("%s stays where it is: there is a %s already", k.File, filepath.Base(away)), nil
+	}
+	switch err := os.Rename(k.File, away); {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", nil
+	case err != nil:
+		return fmt.Sprintf("%s stays where it is, and can be deleted: %v", k.File, err), nil
+	}
+	return "", nil
+}
