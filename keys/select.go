@@ -27,6 +27,19 @@ var (
 // rows; nothing if no row matches. It reads no file. The domain is looked up
 // as it is, in its A-label form and in its U-label form. An error is ErrSender or ErrUnknownKey.
 func (s *Store) Select(a Address) ([]Request, error) {
+	requests, err := s.selectRows(a, s.multiple)
+	if err != nil {
+		return nil, err
+	}
+	return requests, nil
+}
+
+// Candidates is Select for those who may pass rows over: the requests of every row
+// that matches, whether MultipleSignatures takes them all or not. Beside an error,
+// which is that of a row, are the requests of the rows before it.
+func (s *Store) Candidates(a Address) ([]Request, error) { return s.selectRows(a, true) }
+
+func (s *Store) selectRows(a Address, all bool) ([]Request, error) {
 	if a.Domain == "" || s.signing == nil && s.domains == nil {
 		return nil, nil
 	}
@@ -39,14 +52,14 @@ func (s *Store) Select(a Address) ([]Request, error) {
 	}
 	var requests []Request
 	seen := map[identity]bool{}
-	for _, row := range s.match(f) {
+	for _, row := range s.match(f, all) {
 		r, err := s.request(row, f)
 		var keyErr *KeyError
 		switch {
 		case errors.As(err, &keyErr): // names the row itself
-			return nil, err
+			return requests, err
 		case err != nil:
-			return nil, fmt.Errorf("%s: %w", s.signing.Where(row.Row), err)
+			return requests, fmt.Errorf("%s: %w", s.signing.Where(row.Row), err)
 		}
 		// The same signature twice helps nobody.
 		id := identity{r.key.number, r.Domain, r.AUID}
@@ -74,7 +87,7 @@ func (s *Store) Names(a Address) bool {
 	if s.signing == nil {
 		return false
 	}
-	for _, row := range s.match(f) {
+	for _, row := range s.match(f, s.multiple) {
 		key, _, err := s.keyFor(row, f)
 		switch {
 		case err != nil:
@@ -119,14 +132,13 @@ func newSender(a Address) sender {
 	return f
 }
 
-// match returns the rows of SigningTable for a sender: the first, or all with
-// MultipleSignatures.
-func (s *Store) match(f sender) []signingRow {
+// match returns the rows of SigningTable for a sender: the first, or all.
+func (s *Store) match(f sender, all bool) []signingRow {
 	var hits []dataset.Row
 	if s.signing.Kind() == "refile" {
 		for _, domain := range f.forms {
 			address := f.local + "@" + domain
-			if s.multiple {
+			if all {
 				hits = append(hits, s.signing.All(address)...)
 			} else if row, ok := s.signing.Get(address); ok {
 				hits = append(hits, row)
@@ -138,12 +150,12 @@ func (s *Store) match(f sender) []signingRow {
 			if row, ok := s.signing.Get(key); ok {
 				hits = append(hits, row)
 			}
-			if len(hits) > 0 && !s.multiple {
+			if len(hits) > 0 && !all {
 				break
 			}
 		}
 	}
-	if len(hits) > 1 && !s.multiple {
+	if len(hits) > 1 && !all {
 		hits = hits[:1]
 	}
 	rows := make([]signingRow, 0, len(hits))

@@ -65,6 +65,9 @@ type Decision struct {
 	Verdict Verdict
 	// Requests are the signatures to make, for Sign.
 	Requests []keys.Request
+	// FirstOnly says that one of Requests is made, the first that unpublished_keys
+	// does not pass over.
+	FirstOnly bool
 	// Fields is the header that they are made of: what replace_rules make of it.
 	Fields []dkim.Field
 	// BodyLength says that they get l=, because body_length_db has a recipient.
@@ -87,6 +90,7 @@ type Decision struct {
 
 	authors  []mailbox.Address // every mailbox of From
 	failures []error           // of rows and keys that cannot sign
+	rowError error             // of a row that counts if Requests are passed over
 }
 
 func (d *Decision) because(c Code, args ...string) {
@@ -198,16 +202,11 @@ func address(a netip.Addr) netip.Addr {
 // request asks the tables for keys. It reports whether the decision stands.
 func (s *Snapshot) request(f Facts, d *Decision) (done bool) {
 	sender := keys.Address{Local: d.Sender.Local, Domain: d.Sender.Domain}
-	requests, err := s.keys.Select(sender)
+	requests, err := s.selectKeys(sender, d)
 	switch {
 	case err != nil:
-		code := ReasonRowError
-		if errors.Is(err, keys.ErrUnknownKey) {
-			code = ReasonUnknownKey
-		}
-		d.because(code, d.Sender.String(), err.Error())
-		d.failures = append(d.failures, err)
-		d.Verdict, d.Warn = Refuse, true
+		d.rowFails(err)
+		d.Verdict = Refuse
 		if !f.Mode.Sign {
 			d.Verdict, d.Warn = Pass, false
 			d.because(ReasonModeNoSign)
@@ -217,10 +216,9 @@ func (s *Snapshot) request(f Facts, d *Decision) (done bool) {
 		d.because(ReasonNoRow, d.Sender.String())
 		return false
 	}
-	for _, r := range requests {
-		d.because(ReasonRow, r.Row, r.KeyName)
-		if r.Note != "" {
-			d.because(ReasonIdentityDropped, r.Note)
+	for i, r := range requests {
+		if i == 0 || !d.FirstOnly {
+			d.names(r)
 		}
 	}
 	if !f.Mode.Sign {
@@ -252,6 +250,39 @@ func (s *Snapshot) request(f Facts, d *Decision) (done bool) {
 	}
 	d.Verdict, d.Requests = Sign, requests
 	return true
+}
+
+// selectKeys asks the tables. Where rows may be passed over, those that then count
+// are among the requests.
+func (s *Snapshot) selectKeys(sender keys.Address, d *Decision) ([]keys.Request, error) {
+	if s.cfg.UnpublishedKeys != config.SkipUnpublished || s.cfg.MultipleSignatures {
+		return s.keys.Select(sender)
+	}
+	requests, err := s.keys.Candidates(sender)
+	if len(requests) == 0 {
+		return nil, err
+	}
+	d.FirstOnly, d.rowError = true, err
+	return requests, nil
+}
+
+// names notes that a row of the signing table counts.
+func (d *Decision) names(r keys.Request) {
+	d.because(ReasonRow, r.Row, r.KeyName)
+	if r.Note != "" {
+		d.because(ReasonIdentityDropped, r.Note)
+	}
+}
+
+// rowFails notes the error of a row of the tables.
+func (d *Decision) rowFails(err error) {
+	code := ReasonRowError
+	if errors.Is(err, keys.ErrUnknownKey) {
+		code = ReasonUnknownKey
+	}
+	d.because(code, d.Sender.String(), err.Error())
+	d.failures = append(d.failures, err)
+	d.Warn = true
 }
 
 // noticeStranger says so when a client that is not ours uses a domain that the

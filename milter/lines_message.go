@@ -76,6 +76,7 @@ func messageLines(f lineFacts) []line {
 		return w.lines
 	}
 	w.failures()
+	w.withheld()
 	for _, r := range f.outcome.signedWith {
 		w.success("DKIM-Signature field added (s=%s, d=%s)", r.Selector, r.Domain)
 	}
@@ -180,6 +181,20 @@ func (w *lineWriter) decided() (done bool) {
 		return true
 	}
 	return w.decision.Verdict == Malformed
+}
+
+// withheld tells of keys that did not sign as unpublished_keys asks, which OpenDKIM
+// does not have: of each with LogWhy, and in any case where no other key signed.
+func (w *lineWriter) withheld() {
+	for _, r := range w.decision.Reasons {
+		switch {
+		case r.Code != ReasonKeyUnpublished && r.Code != ReasonKeyUnseen:
+		case len(w.outcome.signedWith) == 0:
+			w.add(syslog.LOG_WARNING, "%s", r.String())
+		default:
+			w.why("%s", r.String())
+		}
+	}
 }
 
 // noSender tells of a header that does not say whose the message is. It

@@ -30,6 +30,7 @@ type message struct {
 	signers  []signer
 	verifier *dkim.Verifier
 	own      *dkim.Verifier     // for sign_once: our own signatures that are there already
+	looking  context.Context    // bounds what is asked about keys that should sign; nil before
 	cancel   context.CancelFunc // of the key look-ups
 
 	outcome  outcome
@@ -103,7 +104,7 @@ func (m *message) endOfHeader() reply {
 	case Malformed:
 		return m.malformed(mode.Verify)
 	case Refuse:
-		return m.dispose(m.cannotSign())
+		return m.dispose(m.cannotSign(m.snapshot.cfg.OnInternalError))
 	}
 	return m.dispose(disposition{}) // Pass
 }
@@ -161,8 +162,8 @@ type disposition struct {
 // cannotSign is the disposition of mail that should be signed and cannot be:
 // what is wrong with our keys is for the log. It is deferred without words, as
 // OpenDKIM does and scripts expect.
-func (m *message) cannotSign() disposition {
-	d := disposition{m.snapshot.cfg.OnInternalError, "7.0", "DKIM signing is not possible for now"}
+func (m *message) cannotSign(a config.Action) disposition {
+	d := disposition{a, "7.0", "DKIM signing is not possible for now"}
 	if d.action == config.Tempfail {
 		d.enhanced = ""
 	}

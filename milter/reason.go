@@ -38,6 +38,8 @@ const (
 	ReasonUnknownKey      Code = "unknown_key"
 	ReasonIdentityDropped Code = "identity_dropped"
 	ReasonKeyUnusable     Code = "key_unusable"
+	ReasonKeyUnpublished  Code = "key_not_published"
+	ReasonKeyUnseen       Code = "key_not_looked_up"
 	ReasonStranger        Code = "stranger_uses_our_domain"
 	ReasonModeNoSign      Code = "mode_without_s"
 	ReasonModeNoVerify    Code = "mode_without_v"
@@ -80,6 +82,8 @@ var reasonWords = map[Code]string{
 	ReasonRowError:        "the tables cannot sign for %s: %s",
 	ReasonIdentityDropped: "i= is left out: %s",
 	ReasonKeyUnusable:     "key %s cannot sign: %s",
+	ReasonKeyUnpublished:  "key %s does not sign, as unpublished_keys asks: %s",
+	ReasonKeyUnseen:       "key %s does not sign, as unpublished_keys asks, because DNS has not answered yet: %s",
 	ReasonStranger:        "external client %s attempted to send as %s",
 	ReasonModeNoSign:      "mode does not sign here",
 	ReasonModeNoVerify:    "mode does not verify here",

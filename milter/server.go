@@ -27,11 +27,12 @@ type Server struct {
 	limits   wire.Limits
 	most     int // connections at once
 
-	snapshot atomic.Pointer[Snapshot]
-	stopping atomic.Bool
-	changes  atomic.Uint64 // of sessions' stages
-	counters *counters
-	troubles *troubles // nil keeps none
+	snapshot  atomic.Pointer[Snapshot]
+	stopping  atomic.Bool
+	changes   atomic.Uint64 // of sessions' stages
+	counters  *counters
+	sightings Sightings // of the keys that sign
+	troubles  *troubles // nil keeps none
 
 	mu        sync.Mutex
 	listeners []net.Listener

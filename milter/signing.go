@@ -2,6 +2,7 @@ package milter
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"math"
 
@@ -25,45 +26,69 @@ type signed struct {
 // beginSigning gets the keys and starts the hashes. A key that should sign and
 // cannot ends the message here, deferred by default: nothing leaves unsigned in
 // silence. Where on_internal_error lets the message through, the other keys
-// sign it.
+// sign it; for a key that unpublished_keys holds back see mayNotSign.
 func (m *message) beginSigning() reply {
-	s := m.snapshot
-	now := m.session.server.now()
 	published := ownKeys{}
-	for _, r := range m.decision.Requests {
+	for i, r := range m.decision.Requests {
+		if m.decision.FirstOnly && i > 0 {
+			m.decision.names(r)
+		}
 		key, err := r.Signer()
+		var withheld, final bool
 		if err != nil {
 			m.decision.because(ReasonKeyUnusable, r.KeyName, brief(err))
 			m.decision.failures = append(m.decision.failures, err)
-			m.decision.Warn = true
-			m.outcome.disposition = m.cannotSign()
-			if a := s.cfg.OnInternalError; a != config.Accept && a != config.Quarantine {
-				return m.dispose(m.outcome.disposition)
-			}
+			withheld, final = true, m.settle(m.snapshot.cfg.OnInternalError)
+		} else {
+			withheld, final = m.mayNotSign(r, key.Public())
+		}
+		switch {
+		case final:
+			return m.dispose(m.outcome.disposition)
+		case withheld:
 			continue
 		}
-		o := s.signing
-		if m.decision.BodyLength && o.BodyLimit < 0 {
-			o.BodyLimit = math.MaxInt64
-		}
-		o.Domain, o.Selector, o.AUID, o.Key, o.Time = r.Domain, r.Selector, r.AUID, key, now
-		if ttl := s.cfg.SignatureTTL.Std(); ttl > 0 {
-			o.Expiration = now.Add(ttl)
-		}
-		sig, err := dkim.NewSigner(m.decision.Fields, m.body, o)
-		if err != nil {
+		if err := m.addSigner(r, key); err != nil {
 			return m.signatureError(r, err)
 		}
-		m.signers = append(m.signers, signer{sig, r})
 		published[keyName{r.Selector, r.Domain}.dns()] = keys.RecordText(key.Public())
+		if m.decision.FirstOnly {
+			break
+		}
 	}
 	if len(m.signers) == 0 {
-		return m.dispose(m.outcome.disposition)
+		return m.nobodySigns()
 	}
-	if s.cfg.SignOnce {
+	if m.snapshot.cfg.SignOnce {
 		m.own = m.newVerifier(context.Background(), published)
 	}
 	return goOn()
+}
+
+// settle has the message end with an action, for an administrator to see. It reports
+// whether that is at once: where the message is let through, other keys may sign it.
+func (m *message) settle(a config.Action) (final bool) {
+	m.decision.Warn = true
+	m.outcome.disposition = m.cannotSign(a)
+	return a != config.Accept && a != config.Quarantine
+}
+
+// addSigner has a key sign the message.
+func (m *message) addSigner(r keys.Request, key crypto.Signer) error {
+	s, now := m.snapshot, m.session.server.now()
+	o := s.signing
+	if m.decision.BodyLength && o.BodyLimit < 0 {
+		o.BodyLimit = math.MaxInt64
+	}
+	o.Domain, o.Selector, o.AUID, o.Key, o.Time = r.Domain, r.Selector, r.AUID, key, now
+	if ttl := s.cfg.SignatureTTL.Std(); ttl > 0 {
+		o.Expiration = now.Add(ttl)
+	}
+	sig, err := dkim.NewSigner(m.decision.Fields, m.body, o)
+	if err == nil {
+		m.signers = append(m.signers, signer{sig, r})
+	}
+	return err
 }
 
 // brief is the text of a key's error for the log line of a message.

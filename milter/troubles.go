@@ -180,6 +180,8 @@ var shownArgs = map[Code]string{
 	ReasonUnknownKey:      "da",
 	ReasonIdentityDropped: "-",
 	ReasonKeyUnusable:     "ww",
+	ReasonKeyUnpublished:  "ww",
+	ReasonKeyUnseen:       "ww",
 	ReasonStranger:        "wn",
 	ReasonModeNoSign:      "",
 	ReasonModeNoVerify:    "",
