@@ -73,6 +73,11 @@ func TestHouse(t *testing.T) {
 		"milter/finding":  {},
 		"milter/spf":      {"milter/finding"},
 		"config/dataset":  {},
+		"config/check": {
+			"config", "config/dataset", "config/opendkim", "config/postfix", "config/watch", "keys", "keys/libcrypto", "keys/published", "keys/rotation", "keys/zone",
+			"milter", "milter/authres", "milter/dkim", "milter/dmarc", "milter/finding", "milter/hosts", "milter/latency", "milter/mailbox", "milter/monitor",
+			"milter/proof", "milter/resolver", "milter/rewrite", "milter/sandbox", "milter/spf", "milter/wire",
+		},
 		"config/setup":    {"config", "config/dataset", "config/opendkim", "config/postfix", "deploy", "keys", "keys/libcrypto", "milter/dkim", "milter/finding", "milter/wire"},
 		"config/postfix":  {"milter/finding", "milter/wire"},
 		"config/watch":    {},

@@ -180,3 +180,19 @@ func family(ip netip.Addr) int {
 	}
 	return 1
 }
+
+// Networks are all addresses and networks that the list names, those with "!" too, in
+// no order. Names and patterns are not among them.
+func (l *List) Networks() []netip.Prefix {
+	var list []netip.Prefix
+	if l == nil {
+		return list
+	}
+	for a := range l.addresses {
+		list = append(list, netip.PrefixFrom(a, a.BitLen()))
+	}
+	for n := range l.networks {
+		list = append(list, n)
+	}
+	return list
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+)
+
+// ownAddresses are the addresses that mail of this machine leaves from, as the world
+// sees them: those that the system would take for a connection to the Internet, or
+// without a way there the public ones that it has. private are those that nobody
+// outside sees, where there is no other.
+func ownAddresses() (public, private []netip.Addr) {
+	// A root server of each family (a.root-servers.net): a UDP socket that is only
+	// connected sends nothing.
+	for _, there := range []string{"198.41.0.4:53", "[2001:503:ba3e::2:30]:53"} {
+		conn, err := net.Dial("udp", there)
+		if err != nil {
+			continue
+		}
+		if at, ok := conn.LocalAddr().(*net.UDPAddr); ok {
+			public, private = sortAddress(at.AddrPort().Addr(), public, private)
+		}
+		conn.Close()
+	}
+	if len(public)+len(private) > 0 {
+		return public, private
+	}
+	list, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil, nil
+	}
+	for _, l := range list {
+		if network, ok := l.(*net.IPNet); ok {
+			if a, ok := netip.AddrFromSlice(network.IP); ok {
+				public, private = sortAddress(a, public, private)
+			}
+		}
+	}
+	return public, private
+}
+
+// shared is the address space of carriers' own translation (RFC 6598).
+var shared = netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 64, 0, 0}), 10)
+
+// sortAddress adds a to the public addresses, or to the private ones, if it is one that
+// others can be reached from.
+func sortAddress(a netip.Addr, public, private []netip.Addr) (pub, priv []netip.Addr) {
+	a = a.Unmap().WithZone("")
+	switch {
+	case !a.IsGlobalUnicast() || slices.Contains(public, a) || slices.Contains(private, a):
+	case a.IsPrivate() || shared.Contains(a):
+		private = append(private, a)
+	default:
+		public = append(public, a)
+	}
+	return public, private
+}

@@ -1,0 +1,207 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+	"github.com/postseal/postseal/keys"
+	"github.com/postseal/postseal/keys/published"
+	"github.com/postseal/postseal/milter/finding"
+)
+
+// key looks at one key: its file, its record, and whether the daemon has it.
+func (c *Checker) key(ctx context.Context, k *Key, s *Section) {
+	s.State = OK
+	report := published.Check(ctx, c.DNS, k.Domain, k.Selector, k.public)
+	k.Name, k.Usable, k.Same = report.Name, report.Usable(), report.Same
+	if k.Signs {
+		c.file(k, s)
+	}
+	c.record(k, report, s)
+	if len(report.Records) > 0 {
+		c.answer(ctx, k, report, s)
+	}
+	if k.Signs && k.err == nil {
+		c.taken(k, s)
+	}
+	if k.Signs {
+		c.age(k, s)
+	}
+}
+
+// record adds what was found about the record. The first that wants another record
+// has it with it. Of a key that does not sign, all but a published private key is a
+// note: it may be yet to come, or done with.
+func (c *Checker) record(k *Key, report *published.Report, s *Section) {
+	told := k.Zone == ""
+	for _, f := range report.Findings {
+		switch {
+		case f.Code == published.LookupFailed:
+			f.Level = LevelUnknown
+		case !k.Signs && f.Code != published.PrivateKey:
+			f.Level = finding.Note
+		}
+		if !told && f.Level != finding.Note && !slices.Contains(otherwise, f.Code) {
+			told = true
+			f.Fix += " The record is:\n" + k.Zone
+		}
+		s.add(k.Name, f)
+	}
+}
+
+// otherwise are the findings that are mended otherwise than by the record of the key as
+// it is.
+var otherwise = []finding.Code{
+	published.BadName, published.LookupFailed, published.OtherText, published.SeveralRecords,
+	published.PrivateKey, published.ShortKey, published.LongKey, published.Strict,
+}
+
+// Bounds of how long a record is remembered. A day is what a rotation waits for
+// anyway; with less than a minute, each receiver asks anew for nearly each mail.
+const (
+	longTTL  = 24 * time.Hour
+	shortTTL = time.Minute
+)
+
+// answer looks at what the answer with the record says beside it.
+func (c *Checker) answer(ctx context.Context, k *Key, report *published.Report, s *Section) {
+	if c.FromFile {
+		return
+	}
+	if report.Authentic {
+		k.DNSSEC = secure
+	}
+	reply, err := c.DNS.Ask(ctx, k.Name, dns.TypeTXT)
+	if err != nil {
+		return // it has just been answered: nobody misses this
+	}
+	k.TTL = int(reply.TTL / time.Second)
+	switch {
+	case reply.TTL > longTTL:
+		s.add(k.Name, finding.Finding{
+			Code: LongTTL, Level: finding.Note,
+			Text:   fmt.Sprintf("The record may be remembered for %s.", reply.TTL),
+			Effect: "A mistake in it, and a rotation of the key, takes as long.",
+			Fix:    "Publish it with a TTL of 3600 (an hour).",
+		})
+	case reply.TTL < shortTTL && reply.Authoritative: // what others remember has less and less
+		s.add(k.Name, finding.Finding{
+			Code: ShortTTL, Level: finding.Note,
+			Text:   fmt.Sprintf("The record may be remembered for %s only.", reply.TTL),
+			Effect: "Receivers ask for it anew with nearly each mail: when the domain's name servers do not answer, signatures cannot be verified at once.",
+			Fix:    "Publish it with a TTL of 3600 (an hour).",
+		})
+	}
+}
+
+// What DNSSEC says of a record.
+const (
+	secure   = "secure"
+	insecure = "insecure"
+)
+
+// dnssec tells records that are not signed from name servers that do not validate: one
+// that does vouches for the root zone.
+func (c *Checker) dnssec(ctx context.Context, s *Section) {
+	open := slices.DeleteFunc(slices.Clone(s.Keys), func(k *Key) bool { return k.TTL == 0 || k.DNSSEC == secure })
+	if len(open) == 0 {
+		return
+	}
+	validates := slices.ContainsFunc(s.Keys, func(k *Key) bool { return k.DNSSEC == secure })
+	if !validates {
+		reply, err := c.DNS.Ask(ctx, ".", dns.TypeSOA)
+		validates = err == nil && reply.Authentic
+	}
+	if !validates {
+		return
+	}
+	for _, k := range open {
+		k.DNSSEC = insecure
+	}
+}
+
+// file looks at the private key.
+func (c *Checker) file(k *Key, s *Section) {
+	var unsafe *keys.UnsafeError
+	switch {
+	case k.err == nil && k.File == "":
+		return // it stands in the table
+	case k.err == nil:
+		if errors.As(keys.CheckSafe(k.File, c.UID), &unsafe) {
+			s.add(k.Name, finding.Finding{
+				Code: UnsafeFile, Level: finding.Warning,
+				Text:   fmt.Sprintf("Other users may read or replace the private key: %s.", unsafe.Reason),
+				Effect: "Whoever reads it can sign as the domain. It is used because require_safe_keys is off.",
+				Fix:    "As root:\n  " + unsafe.Fix,
+			})
+		}
+		return
+	}
+	f := finding.Finding{
+		Code: KeyFile, Level: finding.Problem,
+		Text:   fmt.Sprintf("The private key cannot sign: %v.", k.err),
+		Effect: "Mail that it should sign is deferred (on_internal_error).",
+		Fix:    "Put the key in its place again, or make a new one:\n  postseal setup " + k.Domain,
+	}
+	switch {
+	case errors.As(k.err, &unsafe):
+		f.Code = UnsafeFile
+		f.Text = fmt.Sprintf("Other users may read or replace the private key, so that it is not used: %s.", unsafe.Reason)
+		f.Fix = "As root:\n  " + unsafe.Fix
+	case errors.Is(k.err, fs.ErrPermission) && c.Stranger:
+		f.Level, f.Effect, f.Fix = LevelUnknown, "Nothing is known of the key.", "Run this as root, which asks as the daemon's user does."
+	case errors.Is(k.err, fs.ErrPermission):
+		f.Fix = fmt.Sprintf("This shows which file or folder keeps the user out; the file is to be the user's own, with mode 0600:\n  namei -l %s", k.File)
+	}
+	s.add(k.Name, f)
+}
+
+// taken looks whether the running daemon signs with the key.
+func (c *Checker) taken(k *Key, s *Section) {
+	if c.daemon == nil || len(c.daemon.LastReload.Problems) > 0 {
+		return // the daemon's own section says so
+	}
+	f := finding.Finding{
+		Code: NotTaken, Level: finding.Problem,
+		Text:   fmt.Sprintf("The running daemon does not have the key %q: it has other tables.", k.Key),
+		Effect: "Mail leaves without its signature until it reads them.",
+		Fix:    "Have it read them:\n  postseal reload",
+	}
+	for _, has := range c.daemon.Keys {
+		if has.Name != k.Key || has.Selector != k.Selector {
+			continue
+		}
+		if has.State != keys.StateDisabled && has.State != keys.StateStale {
+			return
+		}
+		f.Text = fmt.Sprintf("The running daemon cannot use the key %q, which is in order now: %s.", k.Key, has.Error)
+		f.Effect = "Mail that it should sign is deferred, or signed with the key from before."
+	}
+	s.add(k.Name, f)
+}
+
+// aged is how old a key should not become (M3AAWG recommends to rotate twice a year).
+const aged = 365 * 24 * time.Hour
+
+// age looks at the date that begins a selector.
+func (c *Checker) age(k *Key, s *Section) {
+	if len(k.Selector) < len("20061102") {
+		return
+	}
+	made, err := time.Parse("20060102", k.Selector[:len("20060102")])
+	if err != nil || c.Now.Sub(made) < aged {
+		return
+	}
+	s.add(k.Name, finding.Finding{
+		Code: OldKey, Level: finding.Note,
+		Text:   fmt.Sprintf("By its selector the key is of %s, more than a year ago.", made.Format("2006-01-02")),
+		Effect: "The longer a key is in use, the more mail a stolen copy of it can forge.",
+		Fix:    "postseal rotate " + strings.TrimSuffix(k.Domain, "."),
+	})
+}
