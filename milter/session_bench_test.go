@@ -30,6 +30,7 @@ func BenchmarkSession(b *testing.B) {
 	body := strings.Repeat(strings.Repeat("x", 70)+"\r\n", 20)
 	for _, row := range []struct{ name, settings, client string }{
 		{"sign", tables, "127.0.0.1"},
+		{"sign with what DNS shows", tables + "unpublished_keys = \"skip\"", "127.0.0.1"},
 		{"verify unsigned", tables + "always_add_ar_header = true", "192.0.2.1"},
 		{"pass", tables + "mode = \"s\"", "192.0.2.1"},
 	} {

@@ -116,7 +116,7 @@ func (o oneAnswer) LookupTXT(_ context.Context, name string) ([]string, bool, er
 // mayNotSign reports whether unpublished_keys withholds a key from the message, and
 // whether the message ends with that. A row that is skipped is as if it were not
 // there.
-func (m *message) mayNotSign(r keys.Request, pub crypto.PublicKey) (withheld, final bool) {
+func (m *message) mayNotSign(r keys.Request, key crypto.Signer) (withheld, final bool) {
 	cfg := m.snapshot.cfg
 	if cfg.UnpublishedKeys == config.SignUnpublished {
 		return false, false
@@ -124,7 +124,7 @@ func (m *message) mayNotSign(r keys.Request, pub crypto.PublicKey) (withheld, fi
 	if m.looking == nil {
 		m.looking, m.cancel = context.WithTimeout(context.Background(), cfg.DNSTimeout.Std())
 	}
-	why := m.session.server.sightings.Withhold(m.looking, m.snapshot, r, pub)
+	why := m.session.server.sightings.Withhold(m.looking, m.snapshot, r, key.Public())
 	if why == nil {
 		return false, false
 	}

@@ -40,7 +40,7 @@ func (m *message) beginSigning() reply {
 			m.decision.failures = append(m.decision.failures, err)
 			withheld, final = true, m.settle(m.snapshot.cfg.OnInternalError)
 		} else {
-			withheld, final = m.mayNotSign(r, key.Public())
+			withheld, final = m.mayNotSign(r, key)
 		}
 		switch {
 		case final:
@@ -51,7 +51,9 @@ func (m *message) beginSigning() reply {
 		if err := m.addSigner(r, key); err != nil {
 			return m.signatureError(r, err)
 		}
-		published[keyName{r.Selector, r.Domain}.dns()] = keys.RecordText(key.Public())
+		if m.snapshot.cfg.SignOnce {
+			published[keyName{r.Selector, r.Domain}.dns()] = keys.RecordText(key.Public())
+		}
 		if m.decision.FirstOnly {
 			break
 		}
