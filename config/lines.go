@@ -64,6 +64,20 @@ func findLines(text string) lines {
 	return found
 }
 
+// TopLevelEnd is where the keys of a TOML document's top level end, as an offset: before
+// its first table, or at its end. What comes there as a line is one more of them. The
+// document is one that a parser has accepted.
+func TopLevelEnd(text string) int {
+	s := scanner{text: text}
+	for s.nextStatement() {
+		if s.text[s.pos] == '[' {
+			return strings.LastIndexByte(s.text[:s.pos], '\n') + 1
+		}
+		s.skipStatement()
+	}
+	return len(text)
+}
+
 // noteParents gives "a" the line of "a.b" where it has none.
 func noteParents(l lines, key string, line int) {
 	if dot := strings.IndexByte(key, '.'); dot > 0 {

@@ -7,3 +7,11 @@ import _ "embed"
 //
 //go:embed postseal.toml
 var Example string
+
+// Service and Socket are the units of systemd, as a package installs them.
+var (
+	//go:embed systemd/postseal.service
+	Service string
+	//go:embed systemd/postseal.socket
+	Socket string
+)

@@ -1,8 +1,10 @@
 package setup
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 )
 
@@ -35,8 +37,6 @@ type System struct {
 	// Run runs a program and returns what it prints on both outputs. The error says
 	// which program it was and quotes its last words.
 	Run func(ctx context.Context, argv ...string) (string, error)
-	// Unwire takes a milter out of the Postfix that is configured in a folder.
-	Unwire func(ctx context.Context, w *Wiring) error
 }
 
 // encoded is a change in the journal.
@@ -47,6 +47,9 @@ type encoded struct {
 
 func encode(c Change) (encoded, error) {
 	data, err := json.Marshal(c)
+	if bytes.Contains(data, []byte(`\ufffd`)) {
+		err = errors.New("a name that is not UTF-8 cannot be noted in the journal")
+	}
 	return encoded{c.kind(), data}, err
 }
 

@@ -1,12 +1,14 @@
 package setup
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -21,9 +23,9 @@ type File struct {
 	New   bool        `json:"new,omitempty"`
 	Mode  fs.FileMode `json:"mode,omitempty"`
 	Owner Owner       `json:"owner"`
-	// Before and After are its whole text.
-	Before string `json:"before,omitempty"`
-	After  string `json:"after"`
+	// Before and After are its whole text, whatever its encoding.
+	Before []byte `json:"before,omitempty"`
+	After  []byte `json:"after"`
 	// Added are the lines that After has and Before has not: what is taken out where
 	// others have changed the file since.
 	Added []string `json:"added,omitempty"`
@@ -45,8 +47,8 @@ func (f *File) Diff() string {
 }
 
 // unified is the unified diff of two texts.
-func unified(oldName, old, newName, text string) string {
-	d := string(diff.Diff(oldName, []byte(old), newName, []byte(text)))
+func unified(oldName string, old []byte, newName string, text []byte) string {
+	d := string(diff.Diff(oldName, old, newName, text))
 	_, d, _ = strings.Cut(d, "\n") // its own first line, "diff OLD NEW"
 	return d
 }
@@ -71,21 +73,21 @@ var errChanged = errors.New("it was changed meanwhile; run this again")
 // new one stays and from another our lines are taken out.
 func (f *File) revert(context.Context, System) (Left, error) {
 	now, err := os.ReadFile(f.Path)
-	switch text := string(now); {
+	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return "", nil
 	case err != nil:
 		return "", err
-	case f.New && strings.HasPrefix(f.After, text): // or the beginning that a crash left
+	case f.New && bytes.HasPrefix(f.After, now): // or the beginning that a crash left
 		return "", remove(f.Path)
 	case f.New:
 		return Left(fmt.Sprintf("%s stays: it was changed since", f.Path)), nil
-	case text == f.Before:
+	case bytes.Equal(now, f.Before):
 		return "", remove(f.Path + unfinished)
-	case text == f.After:
+	case bytes.Equal(now, f.After):
 		return "", replace(f.Path, f.Before)
 	default:
-		rest, n := without(text, f.Added)
+		rest, n := without(now, f.Added)
 		if n == 0 {
 			return "", nil
 		}
@@ -94,12 +96,12 @@ func (f *File) revert(context.Context, System) (Left, error) {
 }
 
 // create makes a new file, down to the disk; one that is there is an error.
-func create(path, text string, mode fs.FileMode, owner Owner) error {
+func create(path string, text []byte, mode fs.FileMode, owner Owner) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteString(text)
+	_, err = f.Write(text)
 	if err = errors.Join(err, owner.give(path), f.Chmod(mode), f.Sync(), f.Close()); err != nil {
 		return errors.Join(err, os.Remove(path))
 	}
@@ -108,12 +110,12 @@ func create(path, text string, mode fs.FileMode, owner Owner) error {
 
 // exchange gives a file another text if it has the one that is expected; log comes
 // right before.
-func exchange(path, before, after string, log func() error) error {
+func exchange(path string, before, after []byte, log func() error) error {
 	now, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	if string(now) != before {
+	if !bytes.Equal(now, before) {
 		return fmt.Errorf("%s: %w", path, errChanged)
 	}
 	if err := log(); err != nil {
@@ -127,7 +129,7 @@ const unfinished = ".postseal-setup"
 
 // replace gives a file another text in one step, down to the disk. It keeps its owner
 // and mode; a link to it goes on being one.
-func replace(path, text string) error {
+func replace(path string, text []byte) error {
 	path, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return err
@@ -144,7 +146,7 @@ func replace(path, text string) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteString(text)
+	_, err = f.Write(text)
 	if st, ok := info.Sys().(*syscall.Stat_t); ok && err == nil {
 		if err = f.Chown(int(st.Uid), int(st.Gid)); os.Geteuid() != 0 {
 			err = nil // of a group that we are not in: who changes it owns it now
@@ -170,21 +172,18 @@ func remove(path string) error {
 
 // without is text without lines, of each the last that there is, and how many it
 // has found.
-func without(text string, lines []string) (rest string, n int) {
-	drop := make(map[string]int, len(lines))
-	for _, l := range lines {
-		drop[l]++
+func without(text []byte, drop []string) (rest []byte, n int) {
+	left := make(map[string]int, len(drop))
+	for _, l := range drop {
+		left[l]++
 	}
-	var all []string
-	for l := range strings.Lines(text) {
-		all = append(all, l)
-	}
+	all := slices.Collect(bytes.Lines(text))
 	for i := len(all) - 1; i >= 0; i-- {
-		if l := strings.TrimRight(all[i], "\r\n"); drop[l] > 0 {
-			drop[l]--
+		if l := string(bytes.TrimRight(all[i], "\r\n")); left[l] > 0 {
+			left[l]--
 			n++
-			all[i] = ""
+			all[i] = nil
 		}
 	}
-	return strings.Join(all, ""), n
+	return bytes.Join(all, nil), n
 }

@@ -10,6 +10,8 @@ import (
 // Plan is everything that a set-up will do to the machine, in its order.
 type Plan struct {
 	Changes []Change
+
+	folders map[string]bool // that are planned
 }
 
 // Add appends changes.

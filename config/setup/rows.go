@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 )
 
@@ -20,7 +21,7 @@ type Rows struct {
 	Sum  string `json:"sum"`
 
 	// Before is the table's text for Diff.
-	Before string `json:"-"`
+	Before []byte `json:"-"`
 }
 
 func (r *Rows) Line() string {
@@ -31,7 +32,7 @@ func (r *Rows) Line() string {
 }
 
 func (r *Rows) Diff() string {
-	return unified(r.Path, r.Before, r.Path, r.Before+joined(r.Before, r.Rows))
+	return unified(r.Path, r.Before, r.Path, slices.Concat(r.Before, []byte(joined(string(r.Before), r.Rows))))
 }
 func (r *Rows) NeedsRoot() bool { return false }
 func (r *Rows) kind() string    { return "rows" }
@@ -76,7 +77,7 @@ func (r *Rows) revert(context.Context, System) (Left, error) {
 	if size := int(r.Size); len(now) >= size && sum(now[:size]) == r.Sum && strings.HasPrefix(joined(string(now[:size]), r.Rows), string(now[size:])) {
 		return "", errors.Join(f.Truncate(r.Size), f.Sync())
 	}
-	rest, n := without(string(now), r.Rows)
+	rest, n := without(now, r.Rows)
 	if n == 0 {
 		return "", nil
 	}

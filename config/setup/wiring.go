@@ -1,6 +1,7 @@
 package setup
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -19,8 +20,11 @@ type Wiring struct {
 	Sockets []postfix.Socket `json:"sockets"`
 	// Files are those that change.
 	Files []File `json:"files"`
-	// Edits are the commands that make the same change.
-	Edits []string `json:"edits,omitempty"`
+	// Out: the milter was taken out, and is not put back where others have changed a
+	// file since.
+	Out bool `json:"out,omitempty"`
+	// Reasons are the edits' own, for people.
+	Reasons []string `json:"reasons,omitempty"`
 }
 
 func (w *Wiring) Line() string {
@@ -64,7 +68,7 @@ func (w *Wiring) do(_ context.Context, _ System, log func(Change) error) error {
 
 // revert gives the files their old text. Where others have changed one, postconf takes
 // our milter out of both.
-func (w *Wiring) revert(ctx context.Context, s System) (Left, error) {
+func (w *Wiring) revert(ctx context.Context, _ System) (Left, error) {
 	var back []File
 	for _, f := range w.Files {
 		if err := remove(f.Path + unfinished); err != nil {
@@ -75,10 +79,13 @@ func (w *Wiring) revert(ctx context.Context, s System) (Left, error) {
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
 			return "", err
-		case string(now) == f.After:
+		case bytes.Equal(now, f.After):
 			back = append(back, f)
-		case string(now) != f.Before:
-			return Left(fmt.Sprintf("%s was changed since: only our milter was taken out", f.Path)), s.Unwire(ctx, w)
+		case !bytes.Equal(now, f.Before):
+			if w.Out {
+				return Left(fmt.Sprintf("%s was changed since: it stays", f.Path)), nil
+			}
+			return Left(fmt.Sprintf("%s was changed since: only our milter was taken out", f.Path)), w.unwire(ctx)
 		}
 	}
 	for _, f := range back {
@@ -87,4 +94,54 @@ func (w *Wiring) revert(ctx context.Context, s System) (Left, error) {
 		}
 	}
 	return "", nil
+}
+
+// unwire takes our milter out of the files as they are now.
+func (w *Wiring) unwire(ctx context.Context) error {
+	c, err := postfix.Read(ctx, w.Dir)
+	if err != nil {
+		return err
+	}
+	out, err := Unwire(ctx, c, w.Dir, w.Sockets)
+	if err != nil || out == nil {
+		return err
+	}
+	return out.do(ctx, System{}, func(Change) error { return nil })
+}
+
+// Wire is what puts socket into the lists of milters of the Postfix that is configured
+// in dir; others are further sockets of ours. nil: nothing is to be done.
+func Wire(ctx context.Context, c *postfix.Config, dir string, socket postfix.Socket, others ...postfix.Socket) (*Wiring, error) {
+	edits, err := c.Wire(socket, others...)
+	if err != nil {
+		return nil, err
+	}
+	return preview(ctx, c, edits, &Wiring{Dir: dir, Sockets: append([]postfix.Socket{socket}, others...)})
+}
+
+// Unwire is what takes our milter out again.
+func Unwire(ctx context.Context, c *postfix.Config, dir string, sockets []postfix.Socket) (*Wiring, error) {
+	edits, err := c.Unwire(sockets...)
+	if err != nil {
+		return nil, err
+	}
+	return preview(ctx, c, edits, &Wiring{Dir: dir, Sockets: sockets, Out: true})
+}
+
+// preview fills in what becomes of the files.
+func preview(ctx context.Context, c *postfix.Config, edits []postfix.Edit, w *Wiring) (*Wiring, error) {
+	if len(edits) == 0 {
+		return nil, nil
+	}
+	files, err := c.Preview(ctx, edits)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range files {
+		w.Files = append(w.Files, File{Path: f.Path, Before: f.Before, After: f.After})
+	}
+	for _, e := range edits {
+		w.Reasons = append(w.Reasons, e.Reason)
+	}
+	return w, nil
 }

@@ -1,0 +1,330 @@
+package setup
+
+import (
+	"crypto"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/postseal/postseal/config/dataset"
+	"github.com/postseal/postseal/keys"
+)
+
+// Request asks for domains to be signed.
+type Request struct {
+	Site *Site
+	// Domains are in A-labels, each once.
+	Domains []string
+	// Selector is what the selectors of new keys begin with: a date.
+	Selector string
+	// Taken, if not nil, reports whether DNS has something under the name of a key's
+	// record already: another host's key, then.
+	Taken func(name string) bool
+	// Begun are the changes of a set-up of the same domains that did not come to its
+	// end: its keys are used.
+	Begun []Change
+	// SignLater leaves out the rows of signing_table, which [Request.Sign] plans: mail
+	// is not signed before.
+	SignLater bool
+}
+
+// Domain is what becomes of one.
+type Domain struct {
+	Name string
+	// Keys are those that sign its mail or, where they are new, will.
+	Keys []*Key
+	// Advice says, in the terms of postseal.toml, what is left for a person to do.
+	Advice []string
+}
+
+// Key is a key of a domain.
+type Key struct {
+	// Name is its name in key_table, Domain and Selector are those of its record.
+	Name, Domain, Selector string
+	// Path is its file, "" where it is in none.
+	Path string
+	// Err says why the key of a row that stands cannot be read.
+	Err error
+	// SigningRow is the row that has it sign, "" where it is not to, or does already.
+	SigningRow string
+
+	kind   string // of those that a set-up makes
+	public crypto.PublicKey
+	made   *PrivateKey
+}
+
+// New reports whether the set-up makes it.
+func (k *Key) New() bool { return k.made != nil }
+
+// Record is the text of its record, as [keys.RecordText] has it; that of a new key is
+// known once it is made, and "" before.
+func (k *Key) Record() string {
+	if k.made != nil {
+		return k.made.Record
+	}
+	return keys.RecordText(k.public)
+}
+
+// kinds are the keys that a domain gets, in the order of their rows: an RSA key comes
+// first, which everybody verifies.
+var kinds = []struct{ letter, kind string }{{"r", "rsa"}, {"e", "ed25519"}}
+
+// planner is the work on one Request.
+type planner struct {
+	*Request
+	plan             *Plan
+	keyPath, signing string // the tables' files
+	entries          map[string]keys.Entry
+	store            *keys.Store // nil where there are no rows yet
+	rows             bool        // signing_table has some
+	patterns         bool        // its keys are patterns
+	multiple         bool
+	begun            map[string]*PrivateKey // by path
+}
+
+// Plan adds to plan what gives each domain its keys and rows. All new rows of a table
+// are one change, however many the domains are. A domain whose mail is signed already
+// in its own name is left as it is.
+func (r *Request) Plan(plan *Plan) ([]*Domain, error) {
+	p := &planner{Request: r, plan: plan, begun: make(map[string]*PrivateKey)}
+	for _, c := range r.Begun {
+		if k, ok := c.(*PrivateKey); ok {
+			p.begun[k.Path] = k
+		}
+	}
+	if err := p.read(); err != nil {
+		return nil, err
+	}
+	var domains []*Domain
+	added := &Rows{Path: p.keyPath}
+	for _, name := range r.Domains {
+		d, err := p.domain(name)
+		if err != nil {
+			return nil, err
+		}
+		domains = append(domains, d)
+	}
+	if err := p.several(domains); err != nil {
+		return nil, err
+	}
+	for _, d := range domains {
+		for _, k := range d.Keys {
+			if _, there := p.entries[k.Name]; !there {
+				added.Rows = append(added.Rows, fmt.Sprintf("%s %s:%s:%s", k.Name, k.Domain, k.Selector, k.Path))
+			}
+		}
+	}
+	plan.rows(added)
+	if !r.SignLater {
+		r.Sign(plan, domains)
+	}
+	return domains, nil
+}
+
+// Sign adds to plan the rows of signing_table that have the keys of domains sign.
+func (r *Request) Sign(plan *Plan, domains []*Domain) {
+	_, signing, err := r.Site.tables()
+	if err != nil {
+		return // Plan has said so
+	}
+	added := &Rows{Path: signing}
+	for _, d := range domains {
+		for _, k := range d.Keys {
+			if k.SigningRow != "" {
+				added.Rows = append(added.Rows, k.SigningRow)
+			}
+		}
+	}
+	plan.rows(added)
+}
+
+// rows plans rows, if there are any.
+func (p *Plan) rows(r *Rows) {
+	if len(r.Rows) == 0 {
+		return
+	}
+	r.Before, _ = os.ReadFile(r.Path) // one that is to be made is not there yet
+	for _, c := range p.Changes {
+		switch c := c.(type) {
+		case *File:
+			if c.Path == r.Path {
+				r.Before = c.After
+			}
+		case *Rows:
+			if c.Path == r.Path {
+				r.Before = append(slices.Clone(r.Before), joined(string(r.Before), c.Rows)...)
+			}
+		}
+	}
+	p.Add(r)
+}
+
+// read reads the tables that stand.
+func (p *planner) read() (err error) {
+	c := p.Site.Config
+	if p.keyPath, p.signing, err = p.Site.tables(); err != nil {
+		return err
+	}
+	if i := strings.IndexFunc(p.keyPath, func(r rune) bool {
+		return r == '#' || r == '%' || r == ':' || unicode.IsSpace(r) || !unicode.IsPrint(r) || r == utf8.RuneError
+	}); i >= 0 {
+		return fmt.Errorf("the path %q cannot stand in a row of key_table; move the tables to a folder with a plain name", p.keyPath)
+	}
+	p.multiple = c.MultipleSignatures
+	p.patterns = strings.HasPrefix(c.SigningTable.Text, "refile")
+	if p.Site.New && !exists(p.keyPath) && !exists(p.signing) {
+		return nil
+	}
+	for _, table := range []string{p.keyPath, p.signing} {
+		if p.Site.New && !exists(table) {
+			return fmt.Errorf("there is no configuration, and only one of its tables: %s is missing; make it as an empty file, or move the other away", table)
+		}
+	}
+	list, err := keys.ReadTable(c.KeyTable, c.BaseDirectory)
+	if err != nil {
+		return fmt.Errorf("key_table: %w", err)
+	}
+	p.entries = make(map[string]keys.Entry, len(list))
+	for _, e := range list {
+		p.entries[e.Name] = e
+	}
+	set, err := dataset.Open(c.SigningTable, dataset.Options{Base: c.BaseDirectory})
+	if err != nil {
+		return fmt.Errorf("signing_table: %w", err)
+	}
+	p.rows, p.patterns = len(set.Rows()) > 0, !set.Walkable()
+	p.store, err = keys.Load(keys.Options{
+		KeyTable: c.KeyTable, SigningTable: c.SigningTable, MultipleSignatures: c.MultipleSignatures,
+		SkipBadRows: true, Base: c.BaseDirectory, Later: true,
+	}, keys.NewCache(0, func(string, string, crypto.Signer) error { return nil }, slog.New(slog.DiscardHandler)))
+	return err
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// domain plans the keys of one.
+func (p *planner) domain(name string) (*Domain, error) {
+	d := &Domain{Name: name}
+	if p.standing(d) {
+		return d, nil
+	}
+	dir := filepath.Join(filepath.Dir(p.keyPath), "keys", name)
+	p.plan.folder(filepath.Dir(dir), 0o700, p.Site.Owner)
+	p.plan.folder(dir, 0o700, p.Site.Owner)
+	sender := name
+	if p.patterns {
+		sender = "*@" + name
+	}
+	for _, kind := range kinds {
+		k := p.key(name, dir, kind.letter, kind.kind)
+		k.SigningRow = sender + " " + k.Name
+		d.Keys = append(d.Keys, k)
+	}
+	return d, nil
+}
+
+// standing finds the keys that sign a domain's mail already, in its own name.
+func (p *planner) standing(d *Domain) bool {
+	if p.store == nil {
+		return false
+	}
+	sign := p.store.Candidates
+	if !p.multiple {
+		sign = p.store.Select
+	}
+	requests, err := sign(keys.Address{Local: "postmaster", Domain: d.Name})
+	if err != nil {
+		d.Advice = append(d.Advice, fmt.Sprintf("mail of %s is signed by a row that cannot be used: %v", d.Name, err))
+		return true
+	}
+	for _, r := range requests {
+		if r.Domain != d.Name {
+			if !p.multiple {
+				d.Advice = append(d.Advice, fmt.Sprintf("the row %s comes first and has mail of %s signed by %s: move it to the end of signing_table", r.Row, d.Name, r.Domain))
+			}
+			continue
+		}
+		k := &Key{Name: r.KeyName, Domain: r.Domain, Selector: r.Selector}
+		if e, ok := p.entries[r.KeyName]; ok && !e.SenderDomain() {
+			k.Path = e.Path()
+			private, err := e.Private()
+			if k.Err = err; err == nil {
+				k.public = private.Public()
+			}
+		} else {
+			private, err := r.Signer()
+			if k.Err = err; err == nil {
+				k.public = private.Public()
+			}
+		}
+		d.Keys = append(d.Keys, k)
+	}
+	return len(d.Keys) > 0
+}
+
+// key plans a key, or takes the one that a set-up has made which came to no end.
+func (p *planner) key(domain, dir, letter, kind string) *Key {
+	for n := 1; ; n++ {
+		selector := p.Selector + letter
+		if n > 1 {
+			selector += strconv.Itoa(n)
+		}
+		k := &Key{Name: selector + "._domainkey." + domain, Domain: domain, Selector: selector, kind: kind, Path: filepath.Join(dir, selector+".private")}
+		if b := p.begun[k.Path]; b != nil {
+			private, err := keys.ReadPrivate(k.Path)
+			if err == nil && keys.RecordText(private.Public()) == b.Record {
+				k.public = private.Public()
+				return k
+			}
+		}
+		if _, taken := p.entries[k.Name]; taken || exists(k.Path) || p.Taken != nil && p.Taken(k.Name) {
+			continue
+		}
+		k.made = &PrivateKey{Path: k.Path, Owner: p.Site.Owner, Type: kind}
+		if kind == "rsa" {
+			k.made.Bits = keys.DefaultRSABits
+		}
+		p.plan.Add(k.made)
+		return k
+	}
+}
+
+// several sees to it that both keys of each domain sign: with the setting, which may be
+// added to a file whose tables are empty. Elsewhere the RSA key signs alone, since rows
+// that stand would sign more than they do.
+func (p *planner) several(domains []*Domain) error {
+	if p.multiple || !slices.ContainsFunc(domains, func(d *Domain) bool { return len(d.Keys) > 0 && d.Keys[0].SigningRow != "" }) {
+		return nil
+	}
+	if !p.rows {
+		f, err := p.Site.switchOn()
+		if err != nil {
+			return err
+		}
+		if f != nil {
+			p.plan.Add(f)
+			return nil
+		}
+	}
+	for _, d := range domains {
+		for _, k := range d.Keys {
+			if k.SigningRow != "" && k.kind == "ed25519" {
+				d.Advice = append(d.Advice, fmt.Sprintf("only the RSA key signs, because multiple_signatures is off; to sign with both, write %q into %s and add this row to %s: %s",
+					p.Site.multipleName(), p.Site.Path, p.signing, k.SigningRow))
+				k.SigningRow = ""
+			}
+		}
+	}
+	return nil
+}

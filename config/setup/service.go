@@ -1,0 +1,242 @@
+package setup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/postseal/postseal/config"
+	"github.com/postseal/postseal/deploy"
+)
+
+// Names and places of the units.
+const (
+	serviceUnit = "postseal.service"
+	socketUnit  = "postseal.socket"
+	unitFolder  = "/etc/systemd/system"
+)
+
+// Service is how the daemon is started on a machine.
+type Service struct {
+	// Program is our own path, by which a unit starts it.
+	Program string
+	// Named: the configuration is not in its usual place, and has to be named.
+	Named bool
+	// Running: a daemon with this configuration answers.
+	Running bool
+	// Systemd: process 1 is systemd.
+	Systemd bool
+}
+
+// arguments are what a command of ours gets to find the configuration.
+func (v *Service) arguments(s *Site) []string {
+	if v.Named {
+		return []string{"-c", s.Path}
+	}
+	return nil
+}
+
+// Before plans what an undo does last: a daemon that goes on has to be told of files
+// that are as they were.
+func (v *Service) Before(plan *Plan, s *Site) {
+	if v.Running {
+		plan.Add(&Command{Undo: v.reload(s)})
+	}
+}
+
+func (v *Service) reload(s *Site) []string {
+	return append([]string{v.Program, "reload"}, v.arguments(s)...)
+}
+
+// Plan adds to plan what has the daemon run with the configuration: a reload where it
+// does, else its unit, which is made where there is none. advice says what is left for a
+// person to do.
+func (v *Service) Plan(ctx context.Context, m System, plan *Plan, s *Site) (advice string, err error) {
+	switch {
+	case v.Running && plan.touches(s):
+		plan.Add(&Command{Argv: v.reload(s)})
+		return "", nil
+	case v.Running:
+		return "", nil
+	case !v.Systemd:
+		return "start the daemon: " + strings.Join(v.byHand(s), " && "), nil
+	}
+	units, made, err := v.units(ctx, m, plan, s)
+	if err != nil {
+		return "", err
+	}
+	if units == nil {
+		return fmt.Sprintf("%s starts with another configuration; start the daemon with this one: %s", serviceUnit, strings.Join(v.byHand(s), " && ")), nil
+	}
+	_, enabled := m.Run(ctx, append([]string{"systemctl", "--quiet", "is-enabled"}, units...)...)
+	_, active := m.Run(ctx, append([]string{"systemctl", "--quiet", "is-active"}, units...)...)
+	if made || enabled != nil || active != nil {
+		up := append([]string{"systemctl", "enable", "--now"}, units...)
+		down := append([]string{"systemctl", "disable", "--now"}, units...)
+		plan.Add(&Command{Argv: up, Undo: down})
+	}
+	return "", nil
+}
+
+// touches reports whether the plan changes what the daemon reads.
+func (p *Plan) touches(s *Site) bool {
+	return slices.ContainsFunc(p.Changes, func(c Change) bool {
+		switch c := c.(type) {
+		case *Rows:
+			return true
+		case *File:
+			return c.Path == s.Path
+		}
+		return false
+	})
+}
+
+// byHand is what starts the daemon without a service manager.
+func (v *Service) byHand(s *Site) []string {
+	serve := strings.Join(append([]string{v.Program, "serve"}, v.arguments(s)...), " ")
+	if s.Owner.User == "" || s.Config.UserID != "" {
+		return []string{serve}
+	}
+	u := s.Owner.User
+	return []string{
+		fmt.Sprintf("install -d -o %s %s", u, s.Config.RuntimeDirectory),
+		fmt.Sprintf("setpriv --reuid %s --regid %s --init-groups %s", u, u, serve),
+	}
+}
+
+// units are those that start the daemon, the first to be started first; made: the plan
+// makes them. nil: there is a unit for another configuration.
+func (v *Service) units(ctx context.Context, m System, plan *Plan, s *Site) (units []string, made bool, err error) {
+	if _, err := m.Run(ctx, "systemctl", "cat", serviceUnit); err == nil {
+		start, err := m.Run(ctx, "systemctl", "show", "--property=ExecStart", "--value", serviceUnit)
+		if err != nil {
+			return nil, false, err
+		}
+		if !v.starts(start, s) {
+			return nil, false, nil
+		}
+		units = []string{serviceUnit}
+		listens, err := m.Run(ctx, "systemctl", "show", "--property=Listen", "--value", socketUnit)
+		if err == nil && v.listens(s, strings.TrimSuffix(strings.TrimSpace(listens), " (Stream)")) {
+			units = []string{socketUnit, serviceUnit}
+		}
+		return units, false, nil
+	}
+	texts, err := v.texts(s)
+	if err != nil {
+		return nil, false, err
+	}
+	plan.Add(&Command{Undo: []string{"systemctl", "daemon-reload"}})
+	for _, u := range []string{socketUnit, serviceUnit} {
+		if text, ok := texts[u]; ok {
+			plan.Add(&File{Path: filepath.Join(unitFolder, u), New: true, Mode: 0o644, After: []byte(text)})
+			units = append(units, u)
+		}
+	}
+	plan.Add(&Command{Argv: []string{"systemctl", "daemon-reload"}})
+	return units, true, nil
+}
+
+// configArgument is -c in what systemctl tells of ExecStart.
+var configArgument = regexp.MustCompile(` (?:-c|--config)[ =]([^ ;]+)`)
+
+// starts reports whether the ExecStart of a unit starts the daemon with the configuration.
+func (v *Service) starts(execStart string, s *Site) bool {
+	if found := configArgument.FindStringSubmatch(execStart); found != nil {
+		return found[1] == s.Path
+	}
+	return !v.Named
+}
+
+// listens reports whether the configuration names a unix socket.
+func (v *Service) listens(s *Site, path string) bool {
+	return slices.ContainsFunc(s.Config.Socket, func(spec string) bool {
+		network, address, err := config.ParseSocket(spec)
+		return err == nil && network == "unix" && address == path
+	})
+}
+
+// plain are the paths that a unit can have without quoting.
+var plain = regexp.MustCompile(`^[A-Za-z0-9/._@+-]+$`)
+
+// texts are the units for the configuration: the package's, with the program and the
+// configuration of this machine. The socket's is among them if the set-up chooses the
+// socket.
+func (v *Service) texts(s *Site) (map[string]string, error) {
+	if err := runnable(v.Program); err != nil {
+		return nil, err
+	}
+	if !plain.MatchString(v.Program) || !plain.MatchString(s.Path) {
+		return nil, fmt.Errorf("a unit of systemd cannot name %q and %q; move them to places with plain names", v.Program, s.Path)
+	}
+	command := func(word string) string {
+		return strings.Join(append([]string{v.Program, word}, v.arguments(s)...), " ")
+	}
+	service := set(deploy.Service, "ExecStart", command("serve"))
+	service = set(service, "ExecReload", command("reload"))
+	service = set(service, "User", s.Owner.User)
+	service = set(service, "Group", s.Owner.Group)
+	if dir, ok := strings.CutPrefix(s.Config.RuntimeDirectory, "/run/"); ok && !strings.Contains(dir, "/") && dir != "postseal" {
+		service = set(service, "RuntimeDirectory", "postseal "+dir)
+	}
+	texts := map[string]string{}
+	var write []string
+	for _, spec := range s.Config.Socket {
+		network, address, err := config.ParseSocket(spec)
+		if err != nil || network != "unix" || !plain.MatchString(address) {
+			continue
+		}
+		if s.New {
+			socket := set(deploy.Socket, "ListenStream", address)
+			socket = set(socket, "SocketUser", s.Owner.User)
+			texts[socketUnit] = set(socket, "SocketGroup", s.Owner.Group)
+		}
+		write = append(write, "-"+filepath.Dir(address))
+	}
+	if write != nil {
+		service = set(service, "ReadWritePaths", strings.Join(write, " "))
+	}
+	if texts[socketUnit] == "" {
+		service = strings.ReplaceAll(service, "Also="+socketUnit+"\n", "")
+	}
+	texts[serviceUnit] = service
+	return texts, nil
+}
+
+// set gives the first line NAME=... of a unit another value.
+func set(unit, name, value string) string {
+	at := regexp.MustCompile(`(?m)^` + name + `=.*$`).FindStringIndex(unit)
+	if at == nil {
+		return unit
+	}
+	return unit[:at[0]] + name + "=" + value + unit[at[1]:]
+}
+
+// runnable wants a program that the service's user can run, in its sandbox.
+func runnable(program string) error {
+	advice := fmt.Errorf("the service's user cannot run %s where it is; first: install -m 755 %s /usr/local/bin/postseal, and run that", program, program)
+	for _, dir := range []string{"/home/", "/root/", "/tmp/", "/var/tmp/", "/run/user/", "/dev/"} {
+		if strings.HasPrefix(program, dir) {
+			return advice
+		}
+	}
+	for path := program; path != "/"; path = filepath.Dir(path) {
+		info, err := os.Stat(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return advice
+		}
+		if err != nil {
+			return err
+		}
+		if info.Mode().Perm()&0o001 == 0 {
+			return advice
+		}
+	}
+	return nil
+}
