@@ -71,6 +71,7 @@ func TestHouse(t *testing.T) {
 		"milter/resolver": {"milter/latency"},
 		"milter/rogue":    {},
 		"milter/finding":  {},
+		"milter/dmarc":    {"milter/dkim", "milter/finding"},
 		"milter/spf":      {"milter/finding"},
 		"config/dataset":  {},
 		"config/check": {
