@@ -2,7 +2,6 @@ package spf
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"net"
@@ -70,7 +69,7 @@ func (e *evaluation) run(ctx context.Context, result *Result) {
 	case spf.ErrNoResult:
 		result.Err = fmt.Errorf("%s has no SPF record", e.facts.sender)
 	case spf.ErrMatchedAll, spf.ErrMatchedA, spf.ErrMatchedIP, spf.ErrMatchedMX, spf.ErrMatchedPTR, spf.ErrMatchedExists:
-		result.Mechanism, result.Record = e.steps[e.at].term.Text, e.steps[e.at].record
+		result.Mechanism, result.Record = e.steps[e.at].term.Text, shown(e.steps[e.at].record)
 	default:
 		result.Err = err
 	}
@@ -81,7 +80,7 @@ func (e *evaluation) stop(n int, status Status, err error) error {
 	if e.status == "" {
 		e.status, e.err = status, err
 		if n > 0 {
-			e.err = fmt.Errorf("%s in the record of %s: %w", e.steps[n].term.Text, e.steps[n].record, err)
+			e.err = fmt.Errorf("%s in the record of %s: %w", e.steps[n].term.Text, shown(e.steps[n].record), err)
 		}
 	}
 	return &net.DNSError{Err: err.Error(), IsTemporary: true}
@@ -133,15 +132,15 @@ func (e *evaluation) record(ctx context.Context, n int) (string, error) {
 	}
 	switch {
 	case len(records) > 1:
-		return "", e.stop(n, PermError, fmt.Errorf("%s has %d SPF records", name, len(records)))
+		return "", e.stop(n, PermError, fmt.Errorf("%s has %d SPF records", shown(name), len(records)))
 	case len(records) == 0 && n > 0:
-		return "", e.stop(n, PermError, fmt.Errorf("%s has no SPF record", excerpt(name)))
+		return "", e.stop(n, PermError, fmt.Errorf("%s has no SPF record", shown(name)))
 	case len(records) == 0:
 		return "", nil
 	}
 	record, errs := Parse(records[0])
 	if len(errs) > 0 {
-		return "", e.stop(n, PermError, fmt.Errorf("the record of %s is no SPF record: %w", name, errs[0]))
+		return "", e.stop(n, PermError, fmt.Errorf("the record of %s has a syntax error: %w", shown(name), errs[0]))
 	}
 	return e.numbered(name, record), nil
 }
@@ -261,79 +260,4 @@ func (e *evaluation) ownName(ctx context.Context, domain string) string {
 		}
 	}
 	return best
-}
-
-// library is an evaluation as the library's resolver. It tells errors by their own
-// type: a *net.DNSError that is not wrapped.
-type library struct{ *evaluation }
-
-// number returns the step in a name that the library asks for.
-func number(name, prefix string) (int, bool) {
-	digits, ok := strings.CutPrefix(name, prefix)
-	if !ok {
-		return 0, false
-	}
-	n, err := strconv.Atoi(digits)
-	return n, err == nil
-}
-
-// LookupTXT answers for an include or redirect.
-func (l library) LookupTXT(ctx context.Context, name string) ([]string, error) {
-	n, ok := number(name, target)
-	if !ok {
-		return nil, errors.New("asked for a record that no step names")
-	}
-	record, err := l.record(ctx, n)
-	if record == "" || err != nil {
-		return nil, err
-	}
-	return []string{record}, nil
-}
-
-// LookupIPAddr answers for a, exists and the hosts of mx, and hears that a step is
-// reached.
-func (l library) LookupIPAddr(ctx context.Context, name string) ([]net.IPAddr, error) {
-	if n, ok := number(name, reached); ok {
-		return nil, l.reach(n)
-	}
-	var addrs []netip.Addr
-	var err error
-	if n, ok := number(name, target); ok {
-		addrs, err = l.addresses(ctx, n)
-	} else if l.steps[l.at].term.Kind == PTR {
-		addrs = []netip.Addr{l.facts.client} // the name is validated
-	} else {
-		if addrs, err = l.dns.LookupIP(ctx, name); err != nil {
-			return nil, l.stop(l.at, TempError, err)
-		}
-		addrs = family(addrs, l.facts.client.Is4())
-	}
-	ips := make([]net.IPAddr, len(addrs))
-	for i, a := range addrs {
-		ips[i].IP = a.Unmap().AsSlice()
-	}
-	return ips, err
-}
-
-// LookupMX answers for mx.
-func (l library) LookupMX(ctx context.Context, name string) ([]*net.MX, error) {
-	n, ok := number(name, target)
-	if !ok {
-		return nil, errors.New("asked for an mx that no step names")
-	}
-	hosts, err := l.hosts(ctx, n)
-	mx := make([]*net.MX, len(hosts))
-	for i, h := range hosts {
-		mx[i] = &net.MX{Host: h}
-	}
-	return mx, err
-}
-
-// LookupAddr answers for ptr.
-func (l library) LookupAddr(ctx context.Context, _ string) ([]string, error) {
-	names, empty := l.validated(ctx)
-	if empty {
-		return nil, l.void(l.at)
-	}
-	return names, nil
 }

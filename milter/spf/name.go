@@ -33,12 +33,10 @@ func domainName(s string) (string, error) {
 	switch {
 	case name == "":
 		return "", errors.New("the domain name is empty")
-	case !holdable(name):
+	case !holdable(name), !isHostName(name):
 		return "", fmt.Errorf("%s is no domain name", excerpt(s))
 	case !strings.Contains(name, "."):
 		return "", fmt.Errorf("%s has a single label and is no full domain name", excerpt(s))
-	case strings.ContainsAny(name, "[]:@ "):
-		return "", fmt.Errorf("%s is no domain name", excerpt(s))
 	}
 	return strings.ToLower(name), nil
 }
@@ -88,6 +86,15 @@ func isASCII(s string) bool {
 		}
 	}
 	return true
+}
+
+// shown is a name as it may be printed: quoted, if macros put anything else into it
+// than host names have.
+func shown(name string) string {
+	if isHostName(name) {
+		return name
+	}
+	return excerpt(name)
 }
 
 // excerpt quotes the beginning of a foreign text.

@@ -142,3 +142,32 @@ func (r *Record) evaluated() []Term {
 	}
 	return terms
 }
+
+// without is the record's text without some of its terms.
+func (r *Record) without(gone func(Term) bool) string {
+	return r.rewritten(func(t Term) string {
+		if gone(t) {
+			return ""
+		}
+		return t.Text
+	})
+}
+
+// rewritten is the record's text with other words for its terms; "" takes one out.
+func (r *Record) rewritten(word func(Term) string) string {
+	words := []string{Version}
+	for _, t := range r.Terms {
+		if w := word(t); w != "" {
+			words = append(words, w)
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// isTerm tells a term of the record from the others.
+func isTerm(t Term) func(Term) bool {
+	return func(o Term) bool { return o.Offset == t.Offset }
+}
+
+// nothing tells no term from the others.
+func nothing(Term) bool { return false }

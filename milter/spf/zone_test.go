@@ -19,6 +19,7 @@ type zone struct {
 
 type node struct {
 	txt, mx, ptr []string
+	spf          []string // of the type SPF
 	addrs        []netip.Addr
 	cname        string
 	fails        bool
@@ -62,6 +63,8 @@ func (z *zone) add(name, kind, data string) error {
 		n.mx = append(n.mx, data)
 	case "PTR":
 		n.ptr = append(n.ptr, data)
+	case "SPF":
+		n.spf = append(n.spf, data)
 	case "CNAME":
 		n.cname = data
 	case "FAIL":
@@ -102,6 +105,14 @@ func (z *zone) LookupTXT(ctx context.Context, name string) ([]string, bool, erro
 		return nil, false, err
 	}
 	return n.txt, false, nil
+}
+
+func (z *zone) LookupSPF(ctx context.Context, name string) ([]string, error) {
+	n, err := z.ask(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return n.spf, nil
 }
 
 func (z *zone) LookupIP(ctx context.Context, name string) ([]netip.Addr, error) {
