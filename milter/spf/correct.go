@@ -21,9 +21,8 @@ func corrected(text string, errs []*SyntaxError) (record string, ok bool) {
 		if e.Offset < len(Version) {
 			return "", false
 		}
-		e.Better = correct(e.Term)
-		if e.Better == "" {
-			e.join(text)
+		if e.join(text); e.Better == "" {
+			e.Better = correct(e.Term)
 		}
 		ok = ok && e.Better != ""
 		b.WriteString(text[done:e.Offset] + e.Better)
@@ -190,10 +189,13 @@ func hosted(word string) string {
 	qualifier, name, value := split(word)
 	switch Kind(strings.ToLower(name)) {
 	case IP4, IP6:
-		return qualifier + string(A) + ":" + value
-	case Include, Exists, PTR, Redirect, Exp:
+		return qualifier + "a:" + value
+	case Include, Exists, PTR:
 		domain, _, _ := strings.Cut(value, "/")
-		return qualifier + strings.ToLower(name) + word[len(qualifier)+len(name):][:1] + domain
+		return qualifier + name + ":" + domain
+	case Redirect, Exp:
+		domain, _, _ := strings.Cut(value, "/")
+		return name + "=" + domain
 	}
 	return word
 }
