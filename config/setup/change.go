@@ -39,6 +39,10 @@ type System struct {
 	Run func(ctx context.Context, argv ...string) (string, error)
 }
 
+// KindOf names the kind of a change: folder, file, rows, key, wiring, account, member or
+// command.
+func KindOf(c Change) string { return c.kind() }
+
 // encoded is a change in the journal.
 type encoded struct {
 	Kind   string          `json:"kind"`

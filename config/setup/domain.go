@@ -64,11 +64,17 @@ type Key struct {
 // New reports whether the set-up makes it.
 func (k *Key) New() bool { return k.made != nil }
 
+// Public is the public half; that of a new key is not known here, and nil.
+func (k *Key) Public() crypto.PublicKey { return k.public }
+
 // Record is the text of its record, as [keys.RecordText] has it; that of a new key is
 // known once it is made, and "" before.
 func (k *Key) Record() string {
 	if k.made != nil {
 		return k.made.Record
+	}
+	if k.public == nil {
+		return ""
 	}
 	return keys.RecordText(k.public)
 }

@@ -89,9 +89,9 @@ func example(dir, socket string) ([]byte, error) {
 	return text, nil
 }
 
-// planFiles plans the files of a new configuration. A file that is there is used as it
+// AddFiles plans the files of a new configuration. A file that is there is used as it
 // is.
-func (p *Plan) planFiles(s *Site) error {
+func (p *Plan) AddFiles(s *Site) error {
 	dir := filepath.Dir(s.Path)
 	p.folder(dir, 0o755, Owner{})
 	text, err := example(dir, string(s.Config.Socket[0]))
