@@ -32,20 +32,24 @@ type zone struct {
 }
 
 // newZone reads lines "NAME: RECORD" for the records below _dmarc.NAME; v=DMARC1 comes
-// by itself but for those that begin with "raw ". SERVFAIL is that answer.
+// by itself but for those that begin with "raw ". SERVFAIL is that answer. "@NAME: TEXT"
+// is a TXT record of any name.
 func newZone(lines string) *zone {
 	z := &zone{txt: map[string][]string{}, broken: map[string]bool{}, exists: map[string]bool{}}
 	for line := range strings.SplitSeq(lines, "\n") {
 		if strings.TrimSpace(line) == "" {
 			continue
 		}
-		name, record, _ := strings.Cut(strings.TrimSpace(line), ": ")
-		name = prefix + full(name)
+		name, record, _ := strings.Cut(line, ": ")
+		name, elsewhere := strings.CutPrefix(name, "@")
 		text, raw := strings.CutPrefix(record, "raw ")
+		if !elsewhere {
+			name = prefix + full(name)
+		}
 		switch {
 		case record == "SERVFAIL":
 			z.broken[name] = true
-		case raw:
+		case raw || elsewhere:
 			z.txt[name] = append(z.txt[name], text)
 		default:
 			z.txt[name] = append(z.txt[name], "v=DMARC1; "+record)
@@ -63,7 +67,7 @@ func (z *zone) LookupTXT(_ context.Context, name string) ([]string, bool, error)
 }
 
 func (z *zone) Exists(_ context.Context, name string) (bool, error) {
-	z.asked = append(z.asked, name)
+	z.asked = append(z.asked, "exists "+name)
 	exists, ok := z.exists[name]
 	if !ok {
 		return false, fmt.Errorf("whether %s exists was not to be asked", name)

@@ -28,8 +28,9 @@ type Step struct {
 	Texts []string `json:"texts,omitempty"`
 	// Record is the record that counts, nil if there is none or more than one.
 	Record *Record `json:"-"`
-	// Err is why it is not known.
-	Err error `json:"-"`
+	// Err is why it is not known, and Trouble its text.
+	Err     error  `json:"-"`
+	Trouble string `json:"trouble,omitempty"`
 
 	domain string
 	count  int // DMARC records among Texts
@@ -51,6 +52,7 @@ func (w *walker) at(ctx context.Context, domain string) *Step {
 	s := &Step{Name: prefix + domain, domain: domain}
 	w.steps[domain] = s
 	if s.Texts, _, s.Err = w.resolver.LookupTXT(ctx, s.Name); s.Err != nil {
+		s.Trouble = s.Err.Error()
 		return s
 	}
 	for _, txt := range s.Texts {
