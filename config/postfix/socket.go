@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"strings"
 )
@@ -29,8 +30,12 @@ func (e *UnreachableError) Error() string {
 	if e.Service == "" {
 		return fmt.Sprintf("inet_protocols in main.cf leaves out the family of the socket %s: let socket in postseal.toml name an address of the other family", e.Socket.Address)
 	}
+	path := e.Socket.Address
+	if followed := real(path); followed != path {
+		path += ", which is " + followed
+	}
 	return fmt.Sprintf("Postfix's service %s has %s as its root folder and does not see %s: let socket in postseal.toml name a path below that folder, %q for instance, or a TCP port such as %q, and restart postseal",
-		e.Service, e.Root, e.Socket.Address, "local:"+filepath.Join(e.Root, "postseal/postseal.sock"), "inet:8891@localhost")
+		e.Service, e.Root, path, "local:"+filepath.Join(e.Root, "postseal/postseal.sock"), "inet:8891@localhost")
 }
 
 // address is how Postfix names a socket: relative to its queue_directory where it lies
@@ -60,14 +65,11 @@ func (c *Config) tcpAddress(s Socket) (string, error) {
 	ip6 := s.Network == "tcp6"
 	for _, p := range words(c.Value("inet_protocols")) {
 		if p == "all" || (p == "ipv6") == ip6 {
-			addr, err := netip.ParseAddr(host)
-			switch {
-			case host == "" || host == "localhost" || err == nil && addr.IsUnspecified():
+			if addr, err := netip.ParseAddr(host); host == "" || host == "localhost" || err == nil && addr.IsUnspecified() {
 				host = "127.0.0.1"
 				if ip6 {
 					host = "::1"
 				}
-			case err != nil: // another name
 			}
 			return "inet:" + net.JoinHostPort(host, port), nil
 		}
@@ -75,16 +77,23 @@ func (c *Config) tcpAddress(s Socket) (string, error) {
 	return "", &UnreachableError{Socket: s}
 }
 
-// below tells where path lies in folder. Symbolic links in the folders count as what
-// they lead to.
+// below tells where path lies in folder, also once symbolic links are followed: what is
+// behind one that leads out of there does not lie in it.
 func below(folder, path string) (inside string, ok bool) {
-	for _, pair := range [][2]string{{folder, path}, {real(folder), real(path)}} {
-		rest, ok := strings.CutPrefix(filepath.Clean(pair[1]), strings.TrimSuffix(filepath.Clean(pair[0]), "/")+"/")
-		if ok && rest != "" {
-			return rest, true
-		}
+	cut := func(folder, path string) (string, bool) {
+		return strings.CutPrefix(path, strings.TrimSuffix(folder, "/")+"/")
 	}
-	return "", false
+	root, err := filepath.EvalSymlinks(folder)
+	if err != nil {
+		root = filepath.Clean(folder)
+	}
+	_, err = os.Stat(filepath.Dir(path))
+	written, asWritten := cut(filepath.Clean(folder), filepath.Clean(path))
+	followed, asFollowed := cut(root, real(path))
+	if asWritten && (asFollowed || err != nil) {
+		return written, true
+	}
+	return followed, asFollowed
 }
 
 // real is a path whose folders are no symbolic links, as far as they are there.

@@ -52,12 +52,18 @@ func hasPort(e element, port string) bool {
 // The error is an [*UnreachableError] where Postfix would not find the socket, or says
 // what to edit by hand.
 func (c *Config) Wire(socket Socket, others ...Socket) ([]Edit, error) {
-	address, err := c.address(socket)
+	sockets := append([]Socket{socket}, others...)
+	return c.wire(c.newWiring(sockets).lists(), sockets)
+}
+
+// wire puts the first of sockets into some lists.
+func (c *Config) wire(lists []place, sockets []Socket) ([]Edit, error) {
+	address, err := c.address(sockets[0])
 	if err != nil {
 		return nil, err
 	}
-	w := c.newWiring(append([]Socket{socket}, others...))
-	for _, l := range w.lists() {
+	w := c.newWiring(sockets)
+	for _, l := range lists {
 		if err := w.add(l, address); err != nil {
 			return nil, err
 		}
