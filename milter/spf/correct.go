@@ -224,13 +224,7 @@ func merged(records []string) string {
 			end = "~all"
 		}
 	}
-	record := strings.Join(append(terms, end), " ")
-	if _, errs := Parse(record); len(errs) > 0 {
-		if better, ok := corrected(record, errs); ok {
-			return better
-		}
-	}
-	return record
+	return strings.Join(append(terms, end), " ")
 }
 
 // cutFold is strings.CutPrefix whatever the case.

@@ -74,7 +74,7 @@ func (r *Report) helo(ctx context.Context, resolver Resolver, helo string, addrs
 		record, _ := Propose(addrs, txt[i])
 		r.problem(HELONotAllowed, fmt.Sprintf("The SPF record of %s, the name that this machine gives of itself, does not allow %s: %s (%s).", name, addr, result.Status, result.Reason()),
 			"SPF does not pass for mail without a sender, such as bounces, and some receivers refuse all mail.",
-			fmt.Sprintf("Publish at %s: %s", name, zoneText(record)))
+			publishAt(name, record))
 		return
 	}
 }

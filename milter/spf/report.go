@@ -141,8 +141,17 @@ func (r *Report) note(c finding.Code, text, effect, fix string) {
 }
 
 // publish is a Fix that names the whole record.
-func (r *Report) publish(record string) string {
-	return fmt.Sprintf("Publish at %s: %s", r.Domain, zoneText(record))
+func (r *Report) publish(record string) string { return publishAt(r.Domain, record) }
+
+func publishAt(domain, record string) string {
+	if _, errs := Parse(record); len(errs) > 0 {
+		better, ok := corrected(record, errs)
+		if !ok {
+			return fmt.Sprintf("Correct %v; and publish at %s: %s", errs[0], domain, zoneText(record))
+		}
+		record = better
+	}
+	return fmt.Sprintf("Publish at %s: %s", domain, zoneText(record))
 }
 
 // zoneText is a value as a zone file has it: strings of at most 255 octets.
