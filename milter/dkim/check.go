@@ -162,13 +162,7 @@ func (c *check) headerDigest(fields []Field, index *headerIndex) []byte {
 	h := sha256.New()
 	buf := make([]byte, 0, usualField)
 	for _, name := range c.sig.Headers {
-		i, ok := index.pick(name)
-		if ok && i == c.result.Field {
-			// h= may name other DKIM-Signature fields, and never its own
-			// (RFC 6376 §3.5).
-			i, ok = index.pick(name)
-		}
-		if ok {
+		if i, ok := index.pickOther(name, c.result.Field); ok {
 			buf = c.sig.Header.AppendHeader(buf[:0], fields[i])
 			h.Write(buf)
 		}

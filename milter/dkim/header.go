@@ -114,6 +114,15 @@ func (x *headerIndex) picker() *headerIndex {
 	return &fresh
 }
 
+// pickOther is pick for the signature in field own: h= may name other
+// DKIM-Signature fields, and never its own (RFC 6376 §3.5).
+func (x *headerIndex) pickOther(name string, own int) (i int, ok bool) {
+	if i, ok = x.pick(name); ok && i == own {
+		i, ok = x.pick(name)
+	}
+	return i, ok
+}
+
 // pick returns the next instance of name, the lowest first, or -1 and false
 // when there is none left. Letter case and blanks before the colon do not count.
 func (x *headerIndex) pick(name string) (i int, ok bool) {
