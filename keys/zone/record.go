@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/postseal/postseal/milter/dkim"
+	"github.com/postseal/postseal/milter/resolver"
 )
 
 // Record is a TXT record to be published.
@@ -57,7 +58,7 @@ func (r Record) String() string {
 	}
 	parts := Strings(r.Text)
 	for i, p := range parts {
-		parts[i] = quoted(p)
+		parts[i] = `"` + resolver.Escape(p) + `"`
 	}
 	return r.Name + ".\t" + ttl + "IN\tTXT\t( " + strings.Join(parts, "\n\t\t") + " )\n"
 }
@@ -73,23 +74,4 @@ func Strings(value string) []string {
 		parts, value = append(parts, value[:maxString]), value[maxString:]
 	}
 	return append(parts, value)
-}
-
-// quoted is a character-string in quotation marks (RFC 1035 §5.1).
-func quoted(s string) string {
-	var b strings.Builder
-	b.WriteByte('"')
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c == '"' || c == '\\':
-			b.WriteByte('\\')
-			b.WriteByte(c)
-		case c < ' ' || c > '~':
-			fmt.Fprintf(&b, `\%03d`, c)
-		default:
-			b.WriteByte(c)
-		}
-	}
-	b.WriteByte('"')
-	return b.String()
 }

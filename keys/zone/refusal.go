@@ -54,7 +54,7 @@ func (s *server) keyTrouble(sig *dns.TSIG) error {
 			for _, c := range b {
 				theirs = theirs<<8 | int64(c)
 			}
-			apart = fmt.Sprintf(", and its clock is %s from this machine's", s.now().Sub(time.Unix(theirs, 0)).Abs().Round(time.Second))
+			apart = fmt.Sprintf(", and its clock is %s from this machine's", s.now().Sub(time.Unix(theirs, 0)).Abs().Round(time.Minute))
 		}
 		return s.refuse(code, "takes no signature of this time (BADTIME)%s: set the clocks right", apart)
 	}

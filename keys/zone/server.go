@@ -48,6 +48,15 @@ const (
 	defaultPort    = 53
 )
 
+// Check says what is wrong with Server.
+func (u *Updater) Check() error {
+	if u.Server == "" {
+		return nil
+	}
+	_, err := parseServer(u.Server)
+	return err
+}
+
 // Close ends the connections.
 func (u *Updater) Close() {
 	u.mu.Lock()

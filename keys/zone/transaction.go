@@ -13,6 +13,9 @@ import (
 // fudge is how far the clocks may differ, in seconds (RFC 8945 §10).
 const fudge = 300
 
+// ErrUnreachable is the error of a name server that cannot be connected to.
+var ErrUnreachable = errors.New("the name server cannot be reached")
+
 // open connects to the server.
 func (s *server) open(ctx context.Context) error {
 	if s.conn != nil {
@@ -23,7 +26,7 @@ func (s *server) open(ctx context.Context) error {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "tcp", s.addr)
 	if err != nil {
-		return fmt.Errorf("the name server cannot be reached by TCP: %w", err)
+		return fmt.Errorf("%w by TCP: %w", ErrUnreachable, err)
 	}
 	s.conn = &dns.Conn{Conn: conn}
 	if s.Key != nil {
@@ -62,6 +65,9 @@ func (s *server) ask(ctx context.Context, m *dns.Msg) (*dns.Msg, error) {
 	answer, err := s.exchange(ctx, m.Copy())
 	if err != nil && used && ctx.Err() == nil && s.conn == nil {
 		answer, err = s.exchange(ctx, m.Copy())
+	}
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("%s: no answer yet: %w", s.addr, ctx.Err())
 	}
 	return answer, err
 }

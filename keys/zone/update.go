@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+	"github.com/postseal/postseal/milter/resolver"
 )
 
 // Change is what shall become of the TXT records of one name.
@@ -62,7 +63,7 @@ func (u *Updater) Update(ctx context.Context, c Change) error {
 	case same(now, c.After):
 		return nil
 	case !same(now, c.Before):
-		return fmt.Errorf("%s: %w: %s; look at them, and try again", c.Name, ErrChanged, shown(now))
+		return fmt.Errorf("%s: %w: %s; look at them, and try again", c.Name, ErrChanged, Excerpt(now))
 	}
 	answer, err := at.ask(ctx, c.message(at.zone, standing))
 	if err == nil {
@@ -95,7 +96,7 @@ func (c Change) message(zone string, standing []*dns.TXT) *dns.Msg {
 			ttl = rr.Hdr.Ttl
 		}
 		m.Used([]dns.RR{text(name, 0, rr.Txt)})
-		if !slices.Contains(c.After, joined(rr)) {
+		if !slices.Contains(c.After, resolver.Text(rr)) {
 			m.Remove([]dns.RR{text(name, 0, rr.Txt)})
 		}
 	}
@@ -114,37 +115,15 @@ func text(name string, ttl uint32, parts []string) *dns.TXT {
 // escaped are strings as miekg/dns wants them, with the escapes of zone files.
 func escaped(parts []string) []string {
 	for i, p := range parts {
-		q := quoted(p)
-		parts[i] = q[1 : len(q)-1]
+		parts[i] = resolver.Escape(p)
 	}
 	return parts
 }
 
-// joined is the value of a record: its strings without the escapes of zone files.
-func joined(rr *dns.TXT) string {
-	var b strings.Builder
-	for _, s := range rr.Txt {
-		for i := 0; i < len(s); i++ {
-			c := s[i]
-			if c == '\\' && i+3 < len(s) && digits(s[i+1:i+4]) {
-				c = (s[i+1]-'0')*100 + (s[i+2]-'0')*10 + s[i+3] - '0'
-				i += 3
-			} else if c == '\\' && i+1 < len(s) {
-				i++
-				c = s[i]
-			}
-			b.WriteByte(c)
-		}
-	}
-	return b.String()
-}
-
-func digits(s string) bool { return strings.Trim(s, "0123456789") == "" }
-
 func values(records []*dns.TXT) []string {
 	var list []string
 	for _, rr := range records {
-		list = append(list, joined(rr))
+		list = append(list, resolver.Text(rr))
 	}
 	return list
 }
@@ -154,8 +133,19 @@ func same(a, b []string) bool {
 	return len(a) == len(b) && !slices.ContainsFunc(a, func(v string) bool { return !slices.Contains(b, v) })
 }
 
-// shown are values for people: there may be many, and strange ones.
-func shown(values []string) string {
+// Replaced are the values that the change takes away.
+func (c Change) Replaced() []string {
+	var list []string
+	for _, value := range c.Before {
+		if !slices.Contains(c.After, value) {
+			list = append(list, value)
+		}
+	}
+	return list
+}
+
+// Excerpt shows values from DNS to people, quoted: there may be many, and strange ones.
+func Excerpt(values []string) string {
 	const most, long = 3, 60
 	if len(values) == 0 {
 		return "none"

@@ -136,7 +136,7 @@ func TestUpdateRefused(t *testing.T) {
 		{"wrong key", wrongName, Change{Name: name}, dns.RcodeBadKey, `does not know the key "stranger" for hmac-sha256 (BADKEY): put the key statement`},
 		{"wrong algorithm", wrongAlgorithm, Change{Name: name}, dns.RcodeBadKey, "for hmac-sha512 (BADKEY)"},
 		{"wrong secret", wrongSecret, Change{Name: name}, dns.RcodeBadSig, "has another secret for the key \"postseal-test\" (BADSIG): copy the key's file from there"},
-		{"wrong clock", late, Change{Name: name}, dns.RcodeBadTime, "its clock is 1h0m"},
+		{"wrong clock", late, Change{Name: name}, dns.RcodeBadTime, "its clock is 1h0m0s from this machine's"},
 		{"granted", right, Change{Name: "s1._domainkey.granted.example", After: []string{"x"}}, 0, ""},
 		{"not granted", right, Change{Name: "s2._domainkey.granted.example", After: []string{"x"}}, dns.RcodeRefused,
 			`(REFUSED): allow it in the zone granted.example, for BIND with: update-policy { grant postseal-test name s2._domainkey.granted.example TXT; };`},

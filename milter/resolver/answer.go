@@ -77,7 +77,7 @@ func texts(records []dns.RR) []string {
 	var list []string
 	for _, rr := range records {
 		if rr, ok := rr.(*dns.TXT); ok {
-			list = append(list, joinStrings(rr.Txt))
+			list = append(list, Text(rr))
 		}
 	}
 	return list
@@ -104,8 +104,11 @@ func negativeTTL(msg *dns.Msg) (ttl time.Duration, known bool) {
 	return 0, false
 }
 
-// joinStrings joins the strings of a TXT record (RFC 6376 §3.6.2.2). The
-// library holds them in the escaped form of zone files.
+// Text is the value of a TXT record: its strings joined (RFC 6376 §3.6.2.2).
+func Text(rr *dns.TXT) string { return joinStrings(rr.Txt) }
+
+// joinStrings joins the strings of a TXT record. The library holds them in the escaped
+// form of zone files.
 func joinStrings(list []string) string {
 	var b strings.Builder
 	for _, s := range list {
@@ -145,8 +148,9 @@ func decimalOctet(s string) int {
 	return n
 }
 
-// escape is the inverse of unescape.
-func escape(s string) string {
+// Escape writes a character-string in the form that zone files have between quotation
+// marks (RFC 1035 §5.1), and the library in a record.
+func Escape(s string) string {
 	var b strings.Builder
 	for _, c := range []byte(s) {
 		switch {

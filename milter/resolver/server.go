@@ -195,8 +195,8 @@ func splitStrings(value string) []string {
 	const maxString = 255
 	list := []string{}
 	for len(value) > maxString {
-		list = append(list, escape(value[:maxString]))
+		list = append(list, Escape(value[:maxString]))
 		value = value[maxString:]
 	}
-	return append(list, escape(value))
+	return append(list, Escape(value))
 }

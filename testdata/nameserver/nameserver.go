@@ -8,9 +8,11 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -63,10 +65,14 @@ func Key(name, algorithm, secret string) string {
 func Files(dir, addr string, port int, zones ...Zone) map[string]string {
 	files := map[string]string{"tsig.key": Key(strings.TrimSuffix(keyName, "."), "hmac-sha256", secret)}
 	var conf strings.Builder
+	v4, v6, kind := addr, "none", "A"
+	if strings.Contains(addr, ":") {
+		v4, v6, kind = "none", addr, "AAAA"
+	}
 	fmt.Fprintf(&conf, `options {
 	directory %q;
 	listen-on port %d { %s; };
-	listen-on-v6 { none; };
+	listen-on-v6 port %[2]d { %[4]s; };
 	pid-file none;
 	session-keyfile none;
 	lock-file none;
@@ -78,7 +84,7 @@ func Files(dir, addr string, port int, zones ...Zone) map[string]string {
 controls { };
 include "tsig.key";
 dnssec-policy once { keys { csk lifetime unlimited algorithm ecdsap256sha256; }; };
-`, dir, port, addr)
+`, dir, port, v4, v6)
 	for _, z := range zones {
 		policy := ""
 		if z.Signed {
@@ -89,7 +95,7 @@ dnssec-policy once { keys { csk lifetime unlimited algorithm ecdsap256sha256; };
 			rules = fmt.Sprintf("allow-update { key %q; };", strings.TrimSuffix(keyName, "."))
 		}
 		fmt.Fprintf(&conf, "zone %q { type primary; file %q; %s%s };\n", z.Name, z.Name+".zone", rules, policy)
-		files[z.Name+".zone"] = fmt.Sprintf("$TTL 60\n@ SOA ns hostmaster 1 60 60 86400 5\n@ NS ns\nns A %s\n%s\n", addr, z.Records)
+		files[z.Name+".zone"] = fmt.Sprintf("$TTL 60\n@ SOA ns hostmaster 1 60 60 86400 5\n@ NS ns\nns %s %s\n%s\n", kind, addr, z.Records)
 	}
 	files["named.conf"] = conf.String()
 	return files
@@ -98,14 +104,25 @@ dnssec-policy once { keys { csk lifetime unlimited algorithm ecdsap256sha256; };
 // Start starts a named on 127.0.0.1 that ends with the test.
 func Start(t testing.TB, zones ...Zone) *Server {
 	t.Helper()
+	return start(t, "127.0.0.1", program.FreePort(t), zones)
+}
+
+// Second starts another named that ends with the test, on ::1 and the same port, as the
+// name servers of a zone have it. It knows nothing of the first.
+func (s *Server) Second(t testing.TB, zones ...Zone) *Server {
+	t.Helper()
+	return start(t, "::1", int(netip.MustParseAddrPort(s.Addr).Port()), zones)
+}
+
+func start(t testing.TB, addr string, port int, zones []Zone) *Server {
+	t.Helper()
 	named := find(t, "named", "bind9")
 	dir := t.TempDir()
-	port := program.FreePort(t)
 	s := &Server{
-		Addr: fmt.Sprintf("127.0.0.1:%d", port), KeyFile: filepath.Join(dir, "tsig.key"),
+		Addr: net.JoinHostPort(addr, strconv.Itoa(port)), KeyFile: filepath.Join(dir, "tsig.key"),
 		zones: zones,
 	}
-	for name, text := range Files(dir, "127.0.0.1", port, zones...) {
+	for name, text := range Files(dir, addr, port, zones...) {
 		write(t, filepath.Join(dir, name), text)
 	}
 	run(t, func() bool { return s.ready() }, named, "-g", "-n", "1", "-c", filepath.Join(dir, "named.conf"))
