@@ -89,6 +89,7 @@ type Store struct {
 	states   []atomic.Pointer[reading] // of the keys, by row; nil is unread
 	unusable *reading                  // stands in states for a row that cannot be used
 	disabled []dataset.Row             // of SigningTable
+	named    []bool                    // by SigningTable, by row of KeyTable; nil where all may be
 	folded   func() map[string]int     // rows of KeyTable by name without regard to case
 
 	domains    *dataset.Set // nil unless Domain is used

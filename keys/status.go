@@ -40,6 +40,10 @@ type KeyInfo struct {
 	Public    crypto.PublicKey `json:"-"`
 	// Error is the reason of StateStale and StateDisabled.
 	Error string `json:"error,omitempty"`
+	// Unused: no row of SigningTable names it.
+	Unused bool `json:"unused,omitempty"`
+	// Rotation is the state that rotation has it in, where it has: for who knows.
+	Rotation string `json:"rotation,omitempty"`
 	// Published is what DNS says of it, published, missing or different, and Finding
 	// why, in a sentence: for who has asked.
 	Published string `json:"published,omitempty"`
@@ -129,6 +133,7 @@ func (s *Store) info(i int) KeyInfo {
 		Name: masked(k.name), Where: s.where(k), Domain: masked(k.domain), Selector: masked(k.selector), Path: k.path,
 		State: last.state, Algorithm: last.algorithm, Bits: last.bits, Public: last.public,
 	}
+	info.Unused = s.named != nil && !s.named[i]
 	if k == s.domainKey && len(s.listed) > 0 {
 		info.Domain = masked(s.listed[i])
 	}

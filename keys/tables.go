@@ -34,6 +34,7 @@ func (s *Store) loadTables(o Options) error {
 	}
 	s.states = make([]atomic.Pointer[reading], len(s.keyTable.Rows()))
 	s.unusable = &reading{state: StateDisabled}
+	s.named = make([]bool, len(s.keyTable.Rows()))
 	s.folded = sync.OnceValue(s.foldedNames)
 	return errors.Join(s.checkKeyTable(), s.checkSigningTable())
 }
@@ -58,9 +59,14 @@ func (s *Store) checkKeyTable() error {
 func (s *Store) checkSigningTable() error {
 	var problems few[error]
 	var patterns, outside few[string]
+	every := false // key may be named, by the sender's domain
 	for _, row := range s.signing.Rows() {
 		g := newSigningRow(row)
 		i, err := s.keyOf(g)
+		if err == nil && i >= 0 {
+			s.named[i] = true
+		}
+		every = every || err == nil && i < 0
 		switch {
 		case err != nil && s.skipBad, err == nil && g.bad != nil:
 			s.disabled = append(s.disabled, row)
@@ -74,6 +80,9 @@ func (s *Store) checkSigningTable() error {
 			s.noteOutside(&outside, g, s.keyRow(i))
 		}
 		s.notePattern(&patterns, row)
+	}
+	if every {
+		s.named = nil
 	}
 	s.notes = append(s.notes, s.signing.Notes()...)
 	s.keepNotes("signing_table", patterns)

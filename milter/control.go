@@ -55,7 +55,7 @@ func (d *Daemon) statusOf(list func(*Snapshot) []keys.KeyInfo) Status {
 	st := Status{
 		Version: d.o.Version, PID: os.Getpid(), Started: d.started,
 		Connections: d.server.Connections(), Sandbox: d.confined, Monitor: d.monitor.words,
-		Goroutines: runtime.NumGoroutine(), Counts: d.server.Counts(), Keys: list(s),
+		Goroutines: runtime.NumGoroutine(), Counts: d.server.Counts(), Keys: d.monitor.rotation.mark(s, list(s)),
 	}
 	for _, l := range d.sockets {
 		st.Sockets = append(st.Sockets, l.String())

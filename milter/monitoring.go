@@ -25,6 +25,7 @@ type monitoring struct {
 	// files are those of d.sockets as they were made; nil where there is none.
 	files      []fs.FileInfo
 	publishing *publishing // nil without a monitor
+	rotation   rotationStates
 }
 
 // openMonitor opens the monitor's socket. Mail does not wait for one that cannot be
@@ -107,10 +108,11 @@ func (d *Daemon) monitorStatus() monitor.Status {
 	st.Reloads, st.FailedReloads = d.reloads.Success, d.reloads.Failure
 	st.LastReload, st.Problems = d.lastReload.Time, slices.Clone(d.lastReload.Problems)
 	d.mu.Unlock()
-	for _, k := range s.FirstKeys(monitor.MostKeys) {
+	st.Rotation = d.monitor.rotation.count(s)
+	for _, k := range d.monitor.rotation.mark(s, s.FirstKeys(monitor.MostKeys)) {
 		st.Keys = append(st.Keys, monitor.Key{
 			Name: k.Name, Domain: k.Domain, Selector: k.Selector, Algorithm: k.Algorithm, Bits: k.Bits,
-			State: string(k.State), Error: k.Error,
+			State: string(k.State), Error: k.Error, Rotation: k.Rotation, Unused: k.Unused,
 		})
 		key := &st.Keys[len(st.Keys)-1]
 		key.Published, key.Finding, key.Asked = d.monitor.publishing.about(k)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/postseal/postseal/keys"
 	"github.com/postseal/postseal/keys/published"
+	"github.com/postseal/postseal/keys/rotation"
 	"github.com/postseal/postseal/milter/dkim"
 	"github.com/postseal/postseal/milter/monitor"
 	"github.com/postseal/postseal/milter/resolver"
@@ -30,6 +31,7 @@ const (
 type publishing struct {
 	log      *slog.Logger
 	snapshot func() *Snapshot
+	rotation *rotationStates
 	now      func() time.Time
 
 	// Of the goroutine that asks.
@@ -53,10 +55,11 @@ type publication struct {
 	finding string
 	asked   time.Time
 	alarmed bool // the log was told that it is not published
+	quiet   bool // no mail needs it: nothing is amiss where it is not published
 }
 
 func newPublishing(log *slog.Logger, snapshot func() *Snapshot, now func() time.Time) *publishing {
-	return &publishing{log: log, snapshot: snapshot, now: now}
+	return &publishing{log: log, snapshot: snapshot, rotation: new(rotationStates), now: now}
 }
 
 // runEvery is run with a tick as often as DNS may be asked; nil asks nothing.
@@ -111,7 +114,7 @@ func (p *publishing) step(ctx context.Context) (questions int) {
 func (p *publishing) list(s *Snapshot) {
 	var infos []keys.KeyInfo
 	if unasked(s) == "" {
-		infos = s.FirstKeys(s.KeyCount())
+		infos = p.rotation.mark(s, s.FirstKeys(s.KeyCount()))
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -127,11 +130,12 @@ func (p *publishing) list(s *Snapshot) {
 			if one = old[id]; one == nil {
 				one = &publication{state: monitor.Unknown}
 			}
-			one.key, one.rows = info, 0
+			one.key, one.rows, one.quiet = info, 0, true
 			p.known[id] = one
 			p.order = append(p.order, one)
 		}
 		one.rows++
+		one.quiet = one.quiet && info.Unused && info.Rotation != string(rotation.Retiring)
 	}
 }
 
@@ -180,7 +184,7 @@ func (p *publishing) note(one *publication, state monitor.Publication, f publish
 		one.due = now.Add(publishedAgain)
 		one.alarmed = false
 	case monitor.Missing, monitor.Different:
-		one.alarmed = true
+		one.alarmed = !one.quiet
 	}
 	is := one.alarmed
 	p.mu.Unlock()
@@ -188,7 +192,7 @@ func (p *publishing) note(one *publication, state monitor.Publication, f publish
 	case is && !was:
 		p.log.Warn("DNS does not publish a key as it signs: receivers cannot verify its signatures",
 			append(attrs, "state", string(state), "finding", f.Text, "fix", f.Fix)...)
-	case was && !is:
+	case was && !is && state == monitor.Published:
 		p.log.Info("DNS publishes a key again", attrs...)
 	}
 }
@@ -249,7 +253,8 @@ func (p *publishing) about(k keys.KeyInfo) (state monitor.Publication, finding s
 }
 
 // count counts rows of the configuration by what DNS says of their keys, of so many
-// all in all. Every state is in it.
+// all in all. Every state is in it; keys that no mail needs are unknown where they are
+// not published.
 func (p *publishing) count(all int) map[monitor.Publication]int {
 	counts := map[monitor.Publication]int{monitor.Unknown: all, monitor.Published: 0, monitor.Missing: 0, monitor.Different: 0}
 	if p == nil {
@@ -258,6 +263,9 @@ func (p *publishing) count(all int) map[monitor.Publication]int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, one := range p.order {
+		if one.quiet && one.state != monitor.Published {
+			continue
+		}
 		counts[monitor.Unknown] -= one.rows
 		counts[one.state] += one.rows
 	}

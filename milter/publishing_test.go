@@ -216,11 +216,12 @@ func TestPublishingAsks(t *testing.T) {
 		t.Fatal(err)
 	}
 	rows := func(n int) string {
-		var list []string
+		var list, signing []string
 		for i := range n {
 			list = append(list, "\"k"+strings.Repeat("x", i)+"=d"+strings.Repeat("x", i)+".example:s:"+inline+"\"")
+			signing = append(signing, "\"d"+strings.Repeat("x", i)+".example=k"+strings.Repeat("x", i)+"\"")
 		}
-		return "key_table = [" + strings.Join(list, ", ") + "]\nsigning_table = [\"example.com=k\"]"
+		return "key_table = [" + strings.Join(list, ", ") + "]\nsigning_table = [" + strings.Join(signing, ", ") + "]"
 	}
 	single := "key_file = \"" + file + "\"\nselector = \"s\"\nrequire_safe_keys = false\n"
 	for _, row := range []struct {

@@ -112,8 +112,8 @@ func newStatus() *cobra.Command {
 With --json: {version, pid, started, sockets: [text], connections, monitor, sandbox, goroutines,
 counts: {messages, reasons, actions, results, signatures: each {name: number}, outcomes: {name:
 {name: number}}, connections: {accepted, evicted, refused}}, keys: [{name, where, domain, selector,
-file, algorithm, bits, state, error, published, finding}], disabled: [text], last_reload: {time, problems,
-notes}, reloads: {success, failure}}.`,
+file, algorithm, bits, state, error, unused, rotation, published, finding}], disabled: [text],
+last_reload: {time, problems, notes}, reloads: {success, failure}}.`,
 		Example: "  postseal status\n  postseal status --json | jq .counts.messages",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -135,6 +135,17 @@ notes}, reloads: {success, failure}}.`,
 	addControl(cmd, &path, &dir)
 	addJSON(cmd, &asJSON)
 	return cmd
+}
+
+// rotationWords say where a key is in its life, where rotation knows.
+func rotationWords(k keys.KeyInfo) string {
+	switch {
+	case k.Rotation != "":
+		return "; rotation: " + k.Rotation
+	case k.Unused:
+		return "; not in use"
+	}
+	return ""
 }
 
 // publishedWords say what DNS has of a key, where the daemon has asked.
@@ -169,7 +180,7 @@ func printStatus(cmd *cobra.Command, s milter.Status) {
 			fmt.Fprintf(out, "key       and %d more: postseal status --json\n", len(s.Keys)-mostKeys)
 			break
 		}
-		fmt.Fprintf(out, "key       %s%s\n", keyWords(k), publishedWords(k))
+		fmt.Fprintf(out, "key       %s%s%s\n", keyWords(k), rotationWords(k), publishedWords(k))
 	}
 	for i, p := range s.Disabled {
 		if i == mostDisabled {

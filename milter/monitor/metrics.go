@@ -54,6 +54,8 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	each(x, gauge, "keys_published", "Keys of the configuration by what DNS says of them; unknown where it is not asked or does not answer.",
 		"state", published)
+	each(x, gauge, "keys_rotation", "Keys that postseal rotate has in hand, or had, by state: pending, published, active, retiring, retired.",
+		"state", s.Rotation)
 	x.one(gauge, "ready", "Whether the daemon is ready, as /readyz has it.", truth(len(s.Unready(false)) == 0))
 
 	info := prometheus.NewDesc(namespace+"build_info", "1, with what the program is.", []string{"version", "goversion"}, nil)

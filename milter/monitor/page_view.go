@@ -314,6 +314,9 @@ func (v *view) keys(s Status, now time.Time) {
 			r.DNSMood = "good"
 		case Missing, Different:
 			r.DNSMood = "bad"
+			if k.Unused && k.Rotation != "retiring" {
+				r.DNSMood = "dim" // no mail needs it
+			}
 		default:
 			r.DNSMood = "dim"
 		}

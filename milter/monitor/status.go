@@ -55,6 +55,9 @@ type Status struct {
 	KeyCount int
 	// KeyStates counts all keys by state: ready, unread, stale or disabled.
 	KeyStates map[string]int
+	// Rotation counts keys by the state that rotation has them in: pending, published,
+	// active, retiring or retired; nil where there is none.
+	Rotation map[string]int
 	// Published counts keys by what DNS says of them. Unasked says why DNS is not
 	// asked about keys, empty if it is.
 	Published map[Publication]int
@@ -116,6 +119,10 @@ type Key struct {
 	// State is ready, unread, stale or disabled, and Error why it is one of the
 	// last two.
 	State, Error string
+	// Unused: nothing is signed with it. Rotation is the state that rotation has it in, ""
+	// for none.
+	Unused   bool
+	Rotation string
 	// Published is what DNS says of it, Finding why, in a sentence, and Asked when;
 	// zero: not yet.
 	Published Publication
