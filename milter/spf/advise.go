@@ -56,7 +56,7 @@ func (r *Report) terms(which func(Term) bool, say func(list string, which func(T
 	var found []string
 	for _, t := range r.Record.Terms {
 		if which(t) {
-			found = append(found, t.Text)
+			found = append(found, t.short())
 		}
 	}
 	if len(found) > 0 {
@@ -119,13 +119,13 @@ func (r *Report) networks() {
 	is := func(kind func(Term) bool) func(Term) bool {
 		return func(t Term) bool { return (t.Kind == IP4 || t.Kind == IP6) && t.Qualifier != '-' && kind(t) }
 	}
-	r.terms(is(func(t Term) bool { return t.Network.Bits() == 0 }), func(list string, gone func(Term) bool) {
+	r.terms(is(func(t Term) bool { return t.Network.Bits() == 0 && t.Qualifier == '+' }), func(list string, gone func(Term) bool) {
 		r.problem(PassAll, fmt.Sprintf("%s lets everybody send.", list), everybody, r.publish(r.Record.without(gone)))
 	})
 	r.terms(is(isWide), func(list string, gone func(Term) bool) {
 		r.warning(WideNetwork, fmt.Sprintf("%s allows a very large part of the Internet.", list), "Strangers there can send as the domain.", "Name the networks that send for the domain. Without these: "+r.publish(r.Record.without(gone)))
 	})
-	r.terms(is(func(t Term) bool { return t.Network.Addr().Is4In6() }), func(list string, mapped func(Term) bool) {
+	r.terms(is(func(t Term) bool { return t.Network.Addr().Is4In6() && t.Network.Bits() >= 96 }), func(list string, mapped func(Term) bool) {
 		r.warning(Mapped, fmt.Sprintf("%s matches nothing: an IPv4-mapped address counts as IPv4.", list), "", r.publish(r.Record.rewritten(func(t Term) string {
 			if mapped(t) {
 				return mechanism(t.Network.Addr().Unmap())

@@ -68,7 +68,7 @@ func TestBounds(t *testing.T) {
 				t.Errorf("%d findings", len(r.Findings))
 			}
 			for _, f := range r.Findings {
-				if len(f.Text) > 64<<10 {
+				if len(f.Text) > 8<<10 {
 					t.Errorf("%s: a text of %d octets", f.Code, len(f.Text))
 				}
 			}

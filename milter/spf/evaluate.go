@@ -69,7 +69,7 @@ func (e *evaluation) run(ctx context.Context, result *Result) {
 	case spf.ErrNoResult:
 		result.Err = fmt.Errorf("%s has no SPF record", e.facts.sender)
 	case spf.ErrMatchedAll, spf.ErrMatchedA, spf.ErrMatchedIP, spf.ErrMatchedMX, spf.ErrMatchedPTR, spf.ErrMatchedExists:
-		result.Mechanism, result.Record = e.steps[e.at].term.Text, shown(e.steps[e.at].record)
+		result.Mechanism, result.Record = e.steps[e.at].term.short(), shown(e.steps[e.at].record)
 	default:
 		result.Err = err
 	}
@@ -80,7 +80,7 @@ func (e *evaluation) stop(n int, status Status, err error) error {
 	if e.status == "" {
 		e.status, e.err = status, err
 		if n > 0 {
-			e.err = fmt.Errorf("%s in the record of %s: %w", e.steps[n].term.Text, shown(e.steps[n].record), err)
+			e.err = fmt.Errorf("%s in the record of %s: %w", e.steps[n].term.short(), shown(e.steps[n].record), err)
 		}
 	}
 	return &net.DNSError{Err: err.Error(), IsTemporary: true}

@@ -178,7 +178,7 @@ func (r *Report) explanation(ctx context.Context, resolver Resolver) {
 		}
 	}
 	if why != "" {
-		r.note(Explanation, fmt.Sprintf("%s leads to no explanation: %s at %s.", t.Text, why, shown(name)),
+		r.note(Explanation, fmt.Sprintf("%s leads to no explanation: %s at %s.", t.short(), why, shown(name)),
 			"Nobody sees an explanation; the result of SPF is the same.", r.publish(r.Record.without(isTerm(t))))
 	}
 }

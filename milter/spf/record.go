@@ -115,6 +115,14 @@ func (t Term) String() string {
 	return s
 }
 
+// short is the term as written, or its beginning.
+func (t Term) short() string {
+	if len(t.Text) > maxString {
+		return t.Text[:maxString] + "…"
+	}
+	return t.Text
+}
+
 // find returns the index of the first term of kind k, -1 if there is none.
 func (r *Record) find(k Kind) int {
 	for i, t := range r.Terms {

@@ -29,7 +29,8 @@ type Report struct {
 
 // Node is a term that costs a look-up, or the record at the root.
 type Node struct {
-	// Term is the term as it stands in the record, "" at the root.
+	// Term is the term as it stands in the record, shortened if it is very long, ""
+	// at the root.
 	Term string `json:"term,omitempty"`
 	// Name is the domain name that is asked for, "" where only a mail decides it.
 	Name string `json:"name,omitempty"`

@@ -61,8 +61,8 @@ type Result struct {
 	Status Status
 	// Identity is MailFrom or HELO, and Domain the domain that was checked for it.
 	Identity, Domain string
-	// Mechanism is the one that decided, as it stands in the record of the domain
-	// Record: the domain itself, or one that it includes or redirects to. Both are
+	// Mechanism is the one that decided, as it stands in the record (shortened if it
+	// is very long) of the domain Record: the domain itself, or one that it includes or redirects to. Both are
 	// empty where no mechanism decided.
 	Mechanism, Record string
 	// Err is why Status is none, temperror or permerror.

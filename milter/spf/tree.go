@@ -18,6 +18,7 @@ type walk struct {
 	dns    Resolver
 	report *Report
 	voids  []string // the terms that find nothing for a client with IPv4
+	own    []int    // … where they are in the domain's own record: their offsets
 	voids6 []string // … with IPv6
 	failed []string // the terms that DNS gave no answer for, with the reason
 	cut    bool     // MaxTree is reached
@@ -65,7 +66,7 @@ func (w *walk) below(n *Node, record *Record, path []string) {
 			break
 		}
 		w.report.Lookups++
-		child := &Node{Term: t.Text, Cost: 1, Lookups: 1}
+		child := &Node{Term: t.short(), Cost: 1, Lookups: 1}
 		n.Below = append(n.Below, child)
 		w.term(child, t, path)
 		n.Lookups += child.Lookups
@@ -117,8 +118,8 @@ func (w *walk) term(n *Node, t Term, path []string) {
 		w.empty(n, t, domain, len(hosts) == 0, len(hosts) == 0)
 		if len(hosts) > MaxHosts {
 			n.Trouble = fmt.Sprintf("%d MX hosts", len(hosts))
-			w.report.problem(ManyHosts, fmt.Sprintf("%s in the record of %s: %s has %d MX hosts, and %d are allowed (RFC 7208 §4.6.4).", t.Text, shown(domain), n.Name, len(hosts), MaxHosts),
-				partial, fmt.Sprintf("Write the addresses of the hosts that send (ip4:, ip6:) in place of %s.", t.Text))
+			w.report.problem(ManyHosts, fmt.Sprintf("%s in the record of %s: %s has %d MX hosts, and %d are allowed (RFC 7208 §4.6.4).", t.short(), shown(domain), n.Name, len(hosts), MaxHosts),
+				partial, fmt.Sprintf("Write the addresses of the hosts that send (ip4:, ip6:) in place of %s.", t.short()))
 		}
 	}
 }
@@ -134,9 +135,12 @@ func (w *walk) unusable(n *Node, t Term, domain string) {
 
 // empty counts a term that finds nothing.
 func (w *walk) empty(n *Node, t Term, domain string, v4, v6 bool) {
-	text := fmt.Sprintf("%s in the record of %s", t.Text, shown(domain))
+	text := fmt.Sprintf("%s in the record of %s", t.short(), shown(domain))
 	if v4 {
 		n.Void = true
+		if domain == w.report.Domain {
+			w.own = append(w.own, t.Offset)
+		}
 		w.voids = append(w.voids, text)
 	}
 	if v6 {
@@ -150,7 +154,7 @@ func (w *walk) trouble(n *Node, t Term, domain string, err error) bool {
 		return false
 	}
 	n.Trouble = "DNS gives no answer"
-	w.failed = append(w.failed, fmt.Sprintf("%s in the record of %s (%v)", t.Text, shown(domain), err))
+	w.failed = append(w.failed, fmt.Sprintf("%s in the record of %s (%v)", t.short(), shown(domain), err))
 	return true
 }
 
@@ -159,7 +163,7 @@ func (w *walk) include(n *Node, t Term, name string, path []string) {
 	domain := path[len(path)-1]
 	if slices.ContainsFunc(path, func(p string) bool { return strings.EqualFold(p, name) }) {
 		n.Trouble = "leads back to itself"
-		w.report.problem(Loop, fmt.Sprintf("%s in the record of %s leads back to the record of %s.", t.Text, shown(domain), n.Name),
+		w.report.problem(Loop, fmt.Sprintf("%s in the record of %s leads back to the record of %s.", t.short(), shown(domain), n.Name),
 			"A check that finds no match before goes round until the look-ups are used up, and ends in permerror.", w.takeOut(t, domain))
 		return
 	}
@@ -190,7 +194,7 @@ func (w *walk) include(n *Node, t Term, name string, path []string) {
 // bad is an include or redirect that makes a check permerror (RFC 7208 §5.2, §6.1).
 func (w *walk) bad(n *Node, t Term, domain, why string) {
 	n.Trouble = why
-	w.report.problem(BadInclude, fmt.Sprintf("%s in the record of %s: %s.", t.Text, shown(domain), why), partial, w.takeOut(t, domain))
+	w.report.problem(BadInclude, fmt.Sprintf("%s in the record of %s: %s.", t.short(), shown(domain), why), partial, w.takeOut(t, domain))
 }
 
 // open finds records that let everybody send.
@@ -200,7 +204,7 @@ func (w *walk) open(t Term, domain, name string, record *Record) {
 		return
 	}
 	if last := terms[len(terms)-1]; last.Kind == All && last.Qualifier == '+' && (t.Qualifier == '+' || t.Kind == Redirect) {
-		w.report.problem(PassAll, fmt.Sprintf("%s in the record of %s lets everybody send: the record of %s ends in +all.", t.Text, shown(domain), shown(name)),
+		w.report.problem(PassAll, fmt.Sprintf("%s in the record of %s lets everybody send: the record of %s ends in +all.", t.short(), shown(domain), shown(name)),
 			everybody, w.takeOut(t, domain))
 	}
 }
@@ -234,7 +238,10 @@ func (r *Report) costs(w *walk) {
 		r.warning(LookupFailed, fmt.Sprintf("What these terms allow and cost is not known, since DNS gives no answer: %s.", listed(w.failed)),
 			"While that lasts, checks that come so far end in temperror.", "Try again later, or ask another name server with --nameserver.")
 	}
-	const mend = "Take these terms out, or publish what they name."
+	mend := "Tell those who keep these records."
+	if len(w.own) > 0 {
+		mend = "Take out what names nothing. " + r.publish(r.Record.without(func(t Term) bool { return slices.Contains(w.own, t.Offset) }))
+	}
 	switch {
 	case len(w.voids) > MaxVoids:
 		r.problem(TooManyVoids, fmt.Sprintf("%d look-ups find nothing, and %d are allowed (RFC 7208 §4.6.4): %s.", len(w.voids), MaxVoids, listed(w.voids)), partial, mend)
