@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"context"
+	"net/netip"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -25,4 +26,24 @@ func (l Lookup) LookupSPF(ctx context.Context, name string) ([]string, error) {
 		}
 	}
 	return records, nil
+}
+
+// LookupFamily returns the addresses of host of one family, IPv4 or IPv6. Trouble with
+// the other does not matter to it.
+func (l Lookup) LookupFamily(ctx context.Context, host string, v4 bool) ([]netip.Addr, error) {
+	qtype := dns.TypeAAAA
+	if v4 {
+		qtype = dns.TypeA
+	}
+	reply, err := l.Ask(ctx, host, qtype)
+	if err != nil {
+		return nil, err
+	}
+	var list []netip.Addr
+	for _, rr := range reply.Records {
+		if addr, ok := address(rr); ok {
+			list = append(list, addr)
+		}
+	}
+	return list, nil
 }

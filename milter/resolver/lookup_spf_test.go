@@ -37,3 +37,21 @@ func TestLookupSPF(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestLookupFamily(t *testing.T) {
+	a, err := dns.NewRR("example.com. A 192.0.2.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	asker := &asked{reply: Reply{Exists: true, Records: []dns.RR{a}}}
+	for v4, qtype := range map[bool]uint16{true: dns.TypeA, false: dns.TypeAAAA} {
+		got, err := Lookup{Asker: asker}.LookupFamily(t.Context(), "example.com", v4)
+		if len(got) != 1 || got[0].String() != "192.0.2.1" || err != nil || asker.qtype != qtype {
+			t.Errorf("type %d: %v, %v", asker.qtype, got, err)
+		}
+	}
+	asker.err = errors.New("trouble")
+	if _, err := (Lookup{Asker: asker}).LookupFamily(t.Context(), "example.com", true); !errors.Is(err, asker.err) {
+		t.Error(err)
+	}
+}

@@ -361,3 +361,25 @@ func TestCheckQuotes(t *testing.T) {
 		}
 	}
 }
+
+// half is DNS that has no answer for addresses of IPv6.
+type half struct{ *zone }
+
+func (h half) LookupFamily(ctx context.Context, host string, v4 bool) ([]netip.Addr, error) {
+	if !v4 {
+		return nil, errServer
+	}
+	addrs, err := h.LookupIP(ctx, host)
+	return family(addrs, true), err
+}
+
+// A server that cannot say which IPv6 addresses a host has does not matter to a client
+// with IPv4 (RFC 7208 §5.3).
+func TestCheckOtherFamily(t *testing.T) {
+	z := half{newZone(t, world+"t.example.com TXT v=spf1 a:mail.example.com mx:example.com exists:v4.example.com -all")}
+	for client, want := range map[string]Status{"192.0.2.10": Pass, "192.0.2.4": Pass, "2001:db8::10": TempError} {
+		if got := Check(t.Context(), z, Query{Client: netip.MustParseAddr(client), MailFrom: "user@t.example.com"}); got.Status != want {
+			t.Errorf("%s: %s (%s)", client, got.Status, got.Reason())
+		}
+	}
+}

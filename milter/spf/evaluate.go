@@ -177,7 +177,20 @@ func (e *evaluation) numbered(domain string, r *Record) string {
 	return b.String()
 }
 
-// family keeps the addresses that a client of this family can match.
+// lookup returns the addresses of one family at name. RFC 7208 §5.3 asks for no other,
+// so trouble with the other does not count where the resolver can tell them apart.
+func (e *evaluation) lookup(ctx context.Context, name string, v4 bool) ([]netip.Addr, error) {
+	d, ok := e.dns.(interface {
+		LookupFamily(ctx context.Context, host string, v4 bool) ([]netip.Addr, error)
+	})
+	if ok {
+		return d.LookupFamily(ctx, name, v4)
+	}
+	addrs, err := e.dns.LookupIP(ctx, name)
+	return family(addrs, v4), err
+}
+
+// family keeps the addresses of one family.
 func family(addrs []netip.Addr, v4 bool) []netip.Addr {
 	return slices.DeleteFunc(slices.Clone(addrs), func(a netip.Addr) bool { return a.Unmap().Is4() != v4 })
 }
@@ -186,11 +199,10 @@ func family(addrs []netip.Addr, v4 bool) []netip.Addr {
 func (e *evaluation) addresses(ctx context.Context, n int) ([]netip.Addr, error) {
 	var addrs []netip.Addr
 	if name, ok := e.name(n); ok {
-		all, err := e.dns.LookupIP(ctx, name)
-		if err != nil {
+		var err error
+		if addrs, err = e.lookup(ctx, name, e.facts.client.Is4() || e.steps[n].term.Kind == Exists); err != nil {
 			return nil, e.stop(n, TempError, err)
 		}
-		addrs = family(all, e.facts.client.Is4() || e.steps[n].term.Kind == Exists)
 	}
 	if len(addrs) == 0 {
 		return nil, e.void(n)
@@ -234,7 +246,7 @@ func (e *evaluation) validated(ctx context.Context) (names []string, empty bool)
 		if !isHostName(name) || !holdable(name) {
 			continue
 		}
-		addrs, err := e.dns.LookupIP(ctx, name)
+		addrs, err := e.lookup(ctx, name, e.facts.client.Is4())
 		if err == nil && slices.ContainsFunc(addrs, func(a netip.Addr) bool { return a.Unmap() == e.facts.client }) {
 			e.names = append(e.names, name)
 		}

@@ -48,11 +48,8 @@ func (l library) LookupIPAddr(ctx context.Context, name string) ([]net.IPAddr, e
 		addrs, err = l.addresses(ctx, n)
 	} else if l.steps[l.at].term.Kind == PTR {
 		addrs = []netip.Addr{l.facts.client} // the name is validated
-	} else {
-		if addrs, err = l.dns.LookupIP(ctx, name); err != nil {
-			return nil, l.stop(l.at, TempError, err)
-		}
-		addrs = family(addrs, l.facts.client.Is4())
+	} else if addrs, err = l.lookup(ctx, name, l.facts.client.Is4()); err != nil {
+		err = l.stop(l.at, TempError, err) // a host of mx
 	}
 	ips := make([]net.IPAddr, len(addrs))
 	for i, a := range addrs {
