@@ -35,22 +35,9 @@ func openTables(cmd *cobra.Command, path, user string) (*tableFiles, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &tableFiles{cfg: cfg, form: formOf(path), uid: -1}
-	for _, u := range []string{user, cfg.UserID} {
-		if t.user == "" {
-			t.user, _, _ = strings.Cut(u, ":")
-		}
-	}
-	if t.user == "" {
-		t.user = daemonUser(cmd, cfg.RuntimeDirectory)
-	}
-	switch {
-	case os.Geteuid() != 0:
-		t.user = ""
-	case t.user != "":
-		if t.uid, err = service.FindUser(t.user); err != nil {
-			return nil, exitError{exitFailed, err}
-		}
+	t := &tableFiles{cfg: cfg, form: formOf(path)}
+	if t.user, t.uid, err = keyOwner(cmd, cfg, user); err != nil {
+		return nil, err
 	}
 	if t.key, err = setup.OpenTable("key_table", cfg.KeyTable, cfg.BaseDirectory); err == nil {
 		t.signing, err = setup.OpenTable("signing_table", cfg.SigningTable, cfg.BaseDirectory)
@@ -64,6 +51,29 @@ func openTables(cmd *cobra.Command, path, user string) (*tableFiles, error) {
 		return nil, exitError{exitConfig, errorIn{fmt.Errorf("%w\n%s", err, hint), t.form}}
 	}
 	return t, nil
+}
+
+// keyOwner is whom root gives new keys to: user if it is not empty, else the daemon's,
+// by name and number; "" and -1 for nobody.
+func keyOwner(cmd *cobra.Command, cfg *config.Config, user string) (name string, uid int, err error) {
+	if os.Geteuid() != 0 {
+		return "", -1, nil
+	}
+	for _, u := range []string{user, cfg.UserID} {
+		if name == "" {
+			name, _, _ = strings.Cut(u, ":")
+		}
+	}
+	if name == "" {
+		name = daemonUser(cmd, cfg.RuntimeDirectory)
+	}
+	if name == "" {
+		return "", -1, nil
+	}
+	if uid, err = service.FindUser(name); err != nil {
+		return "", -1, exitError{exitFailed, err}
+	}
+	return name, uid, nil
 }
 
 func (t *tableFiles) close() {

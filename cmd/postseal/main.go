@@ -132,7 +132,7 @@ configuration has problems.`,
 		return exitError{exitUsage, fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	})
 	root.AddCommand(
-		newServe(), newSetup(), newCheck(), newCheckConfig(), newDemo(), newGenkey(), newTestkey(), newSign(), newVerify(),
+		newServe(), newSetup(), newCheck(), newCheckConfig(), newDemo(), newGenkey(), newRotate(), newTestkey(), newSign(), newVerify(),
 		newExplain(), newImport(), newPing(), newReload(), newStatus(), newVersion(), newCompletion(), newMan(),
 	)
 	addCompletions(root)

@@ -60,11 +60,11 @@ func (r *Rotation) active(t *tables, domain string) []Key {
 	return list
 }
 
-// InHand reports whether a rotation of a domain's keys is under way: one key is on its
-// way to sign, or another has signed until lately.
-func (r *Rotation) InHand(domain string) bool {
-	return slices.ContainsFunc(r.Ledger.Of(domain), func(k Key) bool {
-		return k.State == Pending || k.State == Published || k.State == Retiring
+// Any reports whether a domain has a key in one of the states, of one type where kind
+// names it.
+func (l *Ledger) Any(domain, kind string, states ...State) bool {
+	return slices.ContainsFunc(l.Keys, func(k Key) bool {
+		return k.Domain == domain && (kind == "" || kind == k.Type) && slices.Contains(states, k.State)
 	})
 }
 

@@ -54,7 +54,24 @@ func (z *Zones) Look(ctx context.Context, k Key) (View, error) {
 		v.Shown = Everywhere
 	}
 	v.Why = strings.Join(why, " ")
+	if k.State == Retiring || k.State == Retired {
+		v.Alias = z.alias(ctx, k.RecordName())
+	}
 	return v, nil
+}
+
+// alias is where the name of a record leads, "" for a name of its own.
+func (z *Zones) alias(ctx context.Context, name string) string {
+	reply, err := z.Ask.Ask(ctx, name, dns.TypeCNAME)
+	if err != nil {
+		return ""
+	}
+	for _, rr := range reply.Records {
+		if c, ok := rr.(*dns.CNAME); ok {
+			return strings.TrimSuffix(c.Target, ".")
+		}
+	}
+	return ""
 }
 
 // Taken implements DNS. Where nobody answers, nothing is known to stand there.
@@ -90,8 +107,7 @@ func (z *Zones) change(ctx context.Context, k Key, after func(before []string) (
 	if u == nil || err != nil {
 		return false, err
 	}
-	reply, err := z.Ask.Ask(ctx, k.RecordName(), dns.TypeCNAME)
-	if err == nil && len(reply.Records) > 0 {
+	if z.alias(ctx, k.RecordName()) != "" {
 		return false, nil
 	}
 	before, err := u.Look(ctx, k.RecordName())

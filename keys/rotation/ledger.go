@@ -123,8 +123,11 @@ func (l *Ledger) Close() {
 }
 
 // Save writes the ledger down to the disk: who reads it finds all that was there
-// before, or all that is there now.
+// before, or all that is there now. One that was only read is not written.
 func (l *Ledger) Save() (err error) {
+	if l.file == nil {
+		return nil
+	}
 	text, err := l.encode()
 	if err != nil {
 		return err
@@ -258,6 +261,15 @@ func (l *Ledger) SetUpdate(domain string, u *Update) {
 		l.Updates = map[string]Update{}
 	}
 	l.Updates[domain] = *u
+}
+
+// SetKeep says how long the records of a domain's keys stay after their last signature.
+func (l *Ledger) SetKeep(domain string, keep time.Duration) {
+	for i := range l.Keys {
+		if l.Keys[i].Domain == domain {
+			l.Keys[i].Keep = keep
+		}
+	}
 }
 
 // span is a time that waits, as the file has it.

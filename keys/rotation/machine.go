@@ -88,6 +88,9 @@ const (
 	// MostMemory bounds how long a resolver is taken to remember: caches keep no answer
 	// for longer than a day by themselves, whatever an SOA record says (RFC 2308 §5).
 	MostMemory = 24 * time.Hour
+	// DefaultKeep is how long the record of an old key stays: longer than a mail is tried
+	// to be delivered (RFC 5321 §4.5.4.1: 4 or 5 days).
+	DefaultKeep = 7 * 24 * time.Hour
 	// unknownMemory is the time where nobody saw what stood there before.
 	unknownMemory = time.Hour
 )

@@ -29,6 +29,8 @@ type Rotation struct {
 	Keep time.Duration
 	// Now is the clock.
 	Now func() time.Time
+	// Seen is what name servers have shown of keys in the last run, by name in key_table.
+	Seen map[string]View
 
 	// acted is told of each action that was done, before that is kept; an error ends the
 	// run there. Tests stop it so.
@@ -56,6 +58,9 @@ type View struct {
 	TTL      time.Duration
 	// Why says in words why they do not all show it.
 	Why string
+	// Alias is where the name of an old key's record leads (CNAME): who keeps that is the
+	// one to change the record.
+	Alias string
 }
 
 // Daemon uses the tables.
@@ -92,7 +97,6 @@ const mostRounds = 10
 // run is one Advance.
 type run struct {
 	*Rotation
-	views  map[string]View
 	tables *tables // nil: to be read
 	done   map[string]bool
 	failed map[string]bool
@@ -103,12 +107,7 @@ type run struct {
 // found. An error means that the tables or the ledger could not be read or written; what
 // concerns one key alone is in its event, and the others go on.
 func (r *Rotation) Advance(ctx context.Context, domains ...string) ([]Event, error) {
-	w := &run{Rotation: r, views: map[string]View{}, done: map[string]bool{}, failed: map[string]bool{}}
-	var all []Key
-	for _, d := range domains {
-		all = append(all, r.Ledger.Of(d)...)
-	}
-	w.look(ctx, all)
+	w := r.newRun(ctx, domains)
 	for _, d := range domains {
 		for range mostRounds {
 			if moved, err := w.round(ctx, d); err != nil || !moved {
@@ -116,6 +115,40 @@ func (r *Rotation) Advance(ctx context.Context, domains ...string) ([]Event, err
 					return w.events, err
 				}
 				break
+			}
+		}
+	}
+	return w.events, nil
+}
+
+// newRun looks for all the keys of domains at first, many at once.
+func (r *Rotation) newRun(ctx context.Context, domains []string) *run {
+	w := &run{Rotation: r, done: map[string]bool{}, failed: map[string]bool{}}
+	r.Seen = map[string]View{}
+	var all []Key
+	for _, d := range domains {
+		all = append(all, r.Ledger.Of(d)...)
+	}
+	w.look(ctx, all)
+	return w
+}
+
+// Preview tells what Advance would do first, and does nothing. What would follow from
+// that is not in it.
+func (r *Rotation) Preview(ctx context.Context, domains ...string) ([]Event, error) {
+	w := r.newRun(ctx, domains)
+	for _, d := range domains {
+		for _, k := range r.Ledger.Of(d) {
+			s, err := w.sight(k)
+			if err != nil {
+				return w.events, err
+			}
+			next, actions := Step(k, r.Now(), s)
+			for _, a := range actions {
+				w.events = append(w.events, Event{Key: k, Action: a, Note: w.note(a, k)})
+			}
+			if next.State != k.State {
+				w.events = append(w.events, Event{Key: next, From: k.State})
 			}
 		}
 	}
@@ -163,7 +196,7 @@ func (w *run) step(ctx context.Context, k Key) (moved bool, err error) {
 			}
 		}
 		if a == Make || e.Handed {
-			delete(w.views, k.Name) // to be looked for anew
+			delete(w.Seen, k.Name) // to be looked for anew
 			moved = moved || a == Make || a == Publish
 		}
 	}
@@ -188,7 +221,7 @@ func (w *run) look(ctx context.Context, list []Key) {
 	group.SetLimit(lookAtOnce)
 	for _, k := range list {
 		mu.Lock()
-		_, known := w.views[k.Name]
+		_, known := w.Seen[k.Name]
 		mu.Unlock()
 		if known || k.Record == "" {
 			continue
@@ -200,7 +233,7 @@ func (w *run) look(ctx context.Context, list []Key) {
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			w.views[k.Name] = v
+			w.Seen[k.Name] = v
 			return nil
 		})
 	}
@@ -216,7 +249,7 @@ func (w *run) sight(k Key) (Sight, error) {
 		}
 		w.tables = t
 	}
-	v := w.views[k.Name]
+	v := w.Seen[k.Name]
 	s := Sight{
 		DNS: v.Shown, Anywhere: v.Anywhere, TTL: v.TTL,
 		Listed: w.tables.listed[k.Name], Signs: w.tables.signs[k.Name], Together: true,
@@ -228,7 +261,7 @@ func (w *run) sight(k Key) (Sight, error) {
 			s.Replaced = true
 		case o.State == Pending:
 			s.Together = false
-		case o.State == Published && (!o.Due(w.Now()) || w.views[o.Name].Shown != Everywhere):
+		case o.State == Published && (!o.Due(w.Now()) || w.Seen[o.Name].Shown != Everywhere):
 			s.Together = false
 		}
 	}
@@ -251,8 +284,8 @@ func (w *run) act(ctx context.Context, a Action, k *Key) Event {
 		e.Handed, e.Err = w.DNS.Withdraw(ctx, *k)
 	case Remove:
 		e.Note, e.Err = w.remove(ctx, *k)
-	case WarnGone, WarnBack:
-		e.Note = w.views[k.Name].Why
+	default:
+		e.Note = w.note(a, *k)
 	}
 	switch a {
 	case Make, Switch, Remove:
@@ -262,9 +295,17 @@ func (w *run) act(ctx context.Context, a Action, k *Key) Event {
 	return e
 }
 
+// note is what is worth saying of an action before it is done.
+func (w *run) note(a Action, k Key) string {
+	if a == WarnGone || a == WarnBack {
+		return w.Seen[k.Name].Why
+	}
+	return ""
+}
+
 // Abort takes back the keys of a domain that have never signed.
 func (r *Rotation) Abort(ctx context.Context, domain string, kind string) ([]Event, error) {
-	w := &run{Rotation: r, views: map[string]View{}}
+	w := &run{Rotation: r}
 	for _, k := range r.Ledger.Of(domain) {
 		s, err := w.sight(k)
 		if err != nil {
