@@ -118,6 +118,13 @@ func (r *Request) Plan(plan *Plan) ([]*Domain, error) {
 		}
 		domains = append(domains, d)
 	}
+	for _, d := range domains { // behind all folders, so that they are made side by side
+		for _, k := range d.Keys {
+			if k.made != nil {
+				plan.Add(k.made)
+			}
+		}
+	}
 	if err := p.several(domains); err != nil {
 		return nil, err
 	}
@@ -301,7 +308,6 @@ func (p *planner) key(domain, dir, letter, kind string) *Key {
 		if kind == "rsa" {
 			k.made.Bits = keys.DefaultRSABits
 		}
-		p.plan.Add(k.made)
 		return k
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -277,20 +278,35 @@ func (j *Journal) write(l line) error {
 	return nil
 }
 
-// Mend takes back the last change of a set-up that did not come to its end, which may be
-// done in part, and returns the changes before it. Where every set-up came to its end it
-// does nothing.
+// Mend takes back what a set-up that did not come to its end may have done in part: its
+// last change or, since those are made side by side, the keys at the end that are not
+// whole. It returns the changes that are done. Where every set-up came to its end it does
+// nothing.
 func (j *Journal) Mend(ctx context.Context, s System) ([]Change, error) {
 	entries, err := j.Entries()
 	if n := len(entries); err != nil || n == 0 || entries[n-1].Complete || len(entries[n-1].Changes) == 0 {
 		return nil, err
 	}
 	changes := entries[len(entries)-1].Changes
-	last := len(changes) - 1
-	if _, err := changes[last].revert(ctx, s); err != nil {
-		return nil, &Stopped{At: changes[last], Err: err}
+	end := len(changes)
+	for end > 0 {
+		if _, key := changes[end-1].(*PrivateKey); !key {
+			break
+		}
+		end--
 	}
-	return changes[:last], nil
+	if end == len(changes) {
+		end--
+	}
+	done := slices.Clone(changes[:end])
+	for _, c := range changes[end:] {
+		if k, ok := c.(*PrivateKey); ok && k.whole() {
+			done = append(done, c)
+		} else if _, err := c.revert(ctx, s); err != nil {
+			return nil, &Stopped{At: c, Err: err}
+		}
+	}
+	return done, nil
 }
 
 // Undo takes back the last entry, the last change first, and takes it off the journal.

@@ -43,6 +43,12 @@ func (k *PrivateKey) do(_ context.Context, _ System, log func(Change) error) err
 	return k.Owner.give(k.Path)
 }
 
+// whole reports whether all of it is done: the file has that key, and is its owner's.
+func (k *PrivateKey) whole() bool {
+	key, err := keys.ReadPrivate(k.Path)
+	return err == nil && keys.RecordText(key.Public()) == k.Record && k.Owner.has(k.Path)
+}
+
 // revert removes the file if it has that key, or the beginning of one that a crash
 // left.
 func (k *PrivateKey) revert(context.Context, System) (Left, error) {

@@ -115,6 +115,27 @@ func (t *MTA) Unwire(ctx context.Context, plan *Plan, s *Site) (advice string, e
 	return t.edit(plan, w)
 }
 
+// UnwireCommands are the commands for a shell that take our milter out of them.
+func (t *MTA) UnwireCommands(s *Site) ([]string, error) {
+	edits, err := t.Config.Unwire(sockets(s.Config)...)
+	if err != nil || len(edits) == 0 {
+		return nil, err
+	}
+	var list []string
+	for _, e := range edits {
+		list = append(list, e.String())
+	}
+	return append(list, postfix.Edit{Argv: t.reload()}.String()), nil
+}
+
+// reload is the command that has Postfix read its configuration anew.
+func (t *MTA) reload() []string {
+	if t.Dir != "" {
+		return []string{"postfix", "-c", t.Dir, "reload"}
+	}
+	return []string{"postfix", "reload"}
+}
+
 // edit plans edits of main.cf and master.cf; nil is none.
 func (t *MTA) edit(plan *Plan, w *Wiring) (advice string, err error) {
 	member := false // who has been let into a group is so from the next reload on
@@ -125,10 +146,7 @@ func (t *MTA) edit(plan *Plan, w *Wiring) (advice string, err error) {
 	if w == nil && !member {
 		return "", nil
 	}
-	reload := []string{"postfix", "reload"}
-	if t.Dir != "" {
-		reload = []string{"postfix", "-c", t.Dir, "reload"}
-	}
+	reload := t.reload()
 	if w != nil {
 		if t.Running {
 			plan.Add(&Command{Undo: reload})

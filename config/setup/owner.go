@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/user"
 	"strconv"
+	"syscall"
 )
 
 // Owner is whom a file or folder is given to, by names that there may not be before
@@ -24,27 +25,47 @@ func (o Owner) String() string {
 // give makes o the owner. A link is given itself: who owns the folder may have put
 // it there.
 func (o Owner) give(path string) error {
-	uid, gid := -1, -1
+	uid, gid, err := o.numbers()
+	if err != nil || uid == -1 && gid == -1 {
+		return err
+	}
+	return os.Lchown(path, uid, gid)
+}
+
+// has reports whether o is the owner.
+func (o Owner) has(path string) bool {
+	uid, gid, err := o.numbers()
+	if err != nil {
+		return false
+	}
+	info, err := os.Lstat(path)
+	if err != nil {
+		return false
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && (uid == -1 || int(st.Uid) == uid) && (gid == -1 || int(st.Gid) == gid)
+}
+
+// numbers are those of the user and the group, -1 where nobody is named.
+func (o Owner) numbers() (uid, gid int, err error) {
+	uid, gid = -1, -1
 	if o.User != "" {
 		u, err := user.Lookup(o.User)
 		if err != nil {
-			return err
+			return -1, -1, err
 		}
 		if uid, err = strconv.Atoi(u.Uid); err != nil {
-			return err
+			return -1, -1, err
 		}
 	}
 	if o.Group != "" {
 		g, err := user.LookupGroup(o.Group)
 		if err != nil {
-			return err
+			return -1, -1, err
 		}
 		if gid, err = strconv.Atoi(g.Gid); err != nil {
-			return err
+			return -1, -1, err
 		}
 	}
-	if uid == -1 && gid == -1 {
-		return nil
-	}
-	return os.Lchown(path, uid, gid)
+	return uid, gid, nil
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strings"
+	"slices"
 )
 
 // Plan is everything that a set-up will do to the machine, in its order.
@@ -17,8 +17,11 @@ type Plan struct {
 // Add appends changes.
 func (p *Plan) Add(c ...Change) { p.Changes = append(p.Changes, c...) }
 
-// Empty reports whether there is nothing to do.
-func (p *Plan) Empty() bool { return len(p.Changes) == 0 }
+// Empty reports whether there is nothing to do: no change, or only some that an undo
+// would make.
+func (p *Plan) Empty() bool {
+	return !slices.ContainsFunc(p.Changes, func(c Change) bool { return c.Line() != "" })
+}
 
 // NeedsRoot is a change that takes root; nil if there is none.
 func (p *Plan) NeedsRoot() Change {
@@ -57,17 +60,29 @@ func (s *Stopped) Error() string { return fmt.Sprintf("%s: %v", s.At.Line(), s.E
 func (s *Stopped) Unwrap() error { return s.Err }
 
 // Apply makes the changes, each noted in the journal before it begins; without one
-// they cannot be taken back. done is told of each that is made. Where one fails, or ctx
+// they cannot be taken back. Keys that stand side by side are made on all cores. done is told of each that is made. Where one fails, or ctx
 // ends, which is looked at between two changes, the error is a *Stopped.
 func (p *Plan) Apply(ctx context.Context, s System, j *Journal, about string, done func(Change)) error {
+	if p.Empty() {
+		return nil
+	}
 	log := func(Change) error { return nil }
-	if j != nil && !p.Empty() {
+	if j != nil {
 		if err := j.begin(about); err != nil {
 			return err
 		}
 		log = j.step
 	}
-	for i, c := range p.Changes {
+	for i := 0; i < len(p.Changes); {
+		n := keysFrom(p.Changes[i:])
+		if n > 1 {
+			if stopped := p.makeKeys(ctx, s, i, i+n, log, done); stopped != nil {
+				return stopped
+			}
+			i += n
+			continue
+		}
+		c := p.Changes[i]
 		err := ctx.Err()
 		if err == nil {
 			// What has begun goes on to its end.
@@ -79,20 +94,10 @@ func (p *Plan) Apply(ctx context.Context, s System, j *Journal, about string, do
 		if done != nil {
 			done(c)
 		}
+		i++
 	}
-	if j == nil || p.Empty() {
+	if j == nil {
 		return nil
 	}
 	return j.end()
-}
-
-// lines are the changes as a list for people.
-func lines(changes []Change) string {
-	var b strings.Builder
-	for _, c := range changes {
-		if l := c.Line(); l != "" {
-			fmt.Fprintf(&b, "  %s\n", l)
-		}
-	}
-	return b.String()
 }
