@@ -80,7 +80,8 @@ func (r *Report) modifiers() {
 	})
 	again := func(t Term) bool { return t.Kind == Unknown && strings.EqualFold(t.Name, "v") }
 	r.terms(again, func(list string, gone func(Term) bool) {
-		r.warning(NotAModifier, fmt.Sprintf("%s stands in the middle of the record, where it means nothing: two records were put into one.", list), "", r.publish(r.Record.without(gone)))
+		r.warning(NotAModifier, fmt.Sprintf("%s stands in the middle of the record, where it means nothing: two records were put into one.", list),
+			"Receivers pass over it.", r.publish(r.Record.without(gone)))
 	})
 }
 
@@ -126,7 +127,7 @@ func (r *Report) networks() {
 		r.warning(WideNetwork, fmt.Sprintf("%s allows a very large part of the Internet.", list), "Strangers there can send as the domain.", "Name the networks that send for the domain. Without these: "+r.publish(r.Record.without(gone)))
 	})
 	r.terms(is(func(t Term) bool { return t.Network.Addr().Is4In6() && t.Network.Bits() >= 96 }), func(list string, mapped func(Term) bool) {
-		r.warning(Mapped, fmt.Sprintf("%s matches nothing: an IPv4-mapped address counts as IPv4.", list), "", r.publish(r.Record.rewritten(func(t Term) string {
+		r.warning(Mapped, fmt.Sprintf("%s matches nothing: an IPv4-mapped address counts as IPv4.", list), "The hosts that it stands for are not allowed.", r.publish(r.Record.rewritten(func(t Term) string {
 			if mapped(t) {
 				return mechanism(t.Network.Addr().Unmap())
 			}
@@ -170,9 +171,11 @@ func (r *Report) size(text string) {
 		r.warning(Long, fmt.Sprintf("The record has %d octets, and with more than %d the answer fits into no plain DNS datagram (RFC 7208 §3.4).", len(text), datagram),
 			"Receivers whose DNS has neither EDNS nor TCP do not get it.", shorter)
 	case len(text) > comfortable:
-		r.note(Long, fmt.Sprintf("The record has %d octets; RFC 7208 §3.4 advises at most %d.", len(text), comfortable), "", shorter)
+		r.note(Long, fmt.Sprintf("The record has %d octets; RFC 7208 §3.4 advises at most %d.", len(text), comfortable),
+			"A little more, and the answer fits into no plain DNS datagram.", shorter)
 	}
 	if len(text) > maxString {
-		r.note(Split, fmt.Sprintf("The record has %d octets, and a string in DNS holds %d: it is published as several strings of one TXT record.", len(text), maxString), "", r.publish(text))
+		r.note(Split, fmt.Sprintf("The record has %d octets, and a string in DNS holds %d: it is published as several strings of one TXT record.", len(text), maxString),
+			"Nothing, as long as it is: receivers join the strings.", r.publish(text))
 	}
 }

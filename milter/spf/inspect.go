@@ -20,7 +20,7 @@ func Inspect(ctx context.Context, resolver Resolver, domain string) *Report {
 	r := &Report{Domain: domain}
 	name, err := domainName(domain)
 	if err != nil {
-		r.problem(BadName, fmt.Sprintf("There can be no SPF record: %v.", err), "", "Correct the domain.")
+		r.problem(BadName, fmt.Sprintf("There can be no SPF record: %v.", err), "Nothing can be looked up.", "Correct the domain.")
 		return r
 	}
 	r.Domain = name
@@ -117,7 +117,8 @@ func isBody(txt string) bool {
 // inspect reads the only record.
 func (r *Report) inspect(ctx context.Context, resolver Resolver, text string) {
 	if !strings.HasPrefix(text, Version) {
-		r.note(VersionCase, fmt.Sprintf("The record begins with %q; some receivers know lower case alone.", text[:len(Version)]), "", r.publish(Version+text[len(Version):]))
+		r.note(VersionCase, fmt.Sprintf("The record begins with %q, not with %q.", text[:len(Version)], Version),
+			"Receivers that know lower case alone find no record.", r.publish(Version+text[len(Version):]))
 	}
 	record, errs := Parse(text)
 	if len(errs) > 0 {

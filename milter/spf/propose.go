@@ -50,7 +50,7 @@ func (r *Report) Addresses(ctx context.Context, resolver Resolver, helo string, 
 
 func (r *Report) unknown(addr netip.Addr, result Result) {
 	if !r.Has(LookupFailed) {
-		r.warning(LookupFailed, fmt.Sprintf("Whether the record allows %s could not be found out: %s.", addr, result.Reason()), "",
+		r.warning(LookupFailed, fmt.Sprintf("Whether the record allows %s could not be found out: %s.", addr, result.Reason()), "Receivers with the same trouble defer the mail, or judge it without SPF.",
 			"Try again later, or ask another name server with --nameserver.")
 	}
 }
