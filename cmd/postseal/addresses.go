@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+
+	"github.com/postseal/postseal/milter/spf"
 )
 
 // ownAddresses are the addresses that mail of this machine leaves from, as the world
@@ -40,19 +42,16 @@ func ownAddresses() (public, private []netip.Addr) {
 	return public, private
 }
 
-// shared is the address space of carriers' own translation (RFC 6598).
-var shared = netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 64, 0, 0}), 10)
-
 // sortAddress adds a to the public addresses, or to the private ones, if it is one that
 // others can be reached from.
 func sortAddress(a netip.Addr, public, private []netip.Addr) (pub, priv []netip.Addr) {
 	a = a.Unmap().WithZone("")
 	switch {
 	case !a.IsGlobalUnicast() || slices.Contains(public, a) || slices.Contains(private, a):
-	case a.IsPrivate() || shared.Contains(a):
-		private = append(private, a)
-	default:
+	case spf.IsPublic(a):
 		public = append(public, a)
+	default:
+		private = append(private, a)
 	}
 	return public, private
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -10,7 +9,7 @@ import (
 
 	"github.com/postseal/postseal/cmd/postseal/service"
 	"github.com/postseal/postseal/config/check"
-	"github.com/postseal/postseal/milter/dkim"
+	"github.com/postseal/postseal/keys"
 	"github.com/postseal/postseal/milter/resolver"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -163,28 +162,18 @@ func (f *checkFlags) prepare(cmd *cobra.Command, args []string) (c *check.Checke
 			return nil, nil, usage(cmd, "--only %s: the sections are %s", s, strings.Join(sections, ", "))
 		}
 	}
-	for _, a := range args {
-		name, err := dkim.DomainName(strings.TrimSuffix(a, "."))
-		if err != nil {
-			return nil, nil, usage(cmd, "%q is no domain: %w; give one such as example.com", a, err)
-		}
-		if !slices.Contains(names, name) {
-			names = append(names, name)
-		}
+	if names, err = domainNames(cmd, args); err != nil {
+		return nil, nil, err
 	}
 	if len(names) == 0 && !f.needsConfig() {
 		return nil, nil, usage(cmd, "name the domain to look at, such as example.com")
 	}
-	c = &check.Checker{Wants: f.wants, HELO: strings.TrimSuffix(f.helo, "."), FromFile: f.dns.records != ""}
+	c = &check.Checker{Wants: f.wants, HELO: strings.TrimSuffix(f.helo, "."), FromFile: f.dns.records != "", OwnServers: !f.dns.set(), Safe: keys.CheckSafe}
 	if c.Now, err = parseNow(cmd, f.now); err != nil {
 		return nil, nil, err
 	}
-	for _, a := range f.addresses {
-		addr, err := netip.ParseAddr(a)
-		if err != nil {
-			return nil, nil, usage(cmd, "--address %q is no address of a host; give one such as 192.0.2.7 or 2001:db8::7", a)
-		}
-		c.Addresses = append(c.Addresses, addr.Unmap().WithZone(""))
+	if c.Addresses, err = parseAddresses(cmd, f.addresses); err != nil {
+		return nil, nil, err
 	}
 	return c, names, checkUser(cmd, f.from.user)
 }
@@ -192,10 +181,15 @@ func (f *checkFlags) prepare(cmd *cobra.Command, args []string) (c *check.Checke
 // machine looks at the configuration, Postfix and the daemon, and reports whether the
 // configuration is in order. Root is the daemon's user from then on.
 func (f *checkFlags) machine(cmd *cobra.Command, c *check.Checker, report *check.Report) bool {
-	var wiring *check.Section
-	cfg, err := loadConfig(cmd, f.from.path)
-	if err == nil && f.wants(check.SectionPostfix) {
-		wiring = c.Postfix(cmd.Context(), cfg)
+	var sections []*check.Section
+	if cfg, err := loadConfig(cmd, f.from.path); err == nil {
+		daemon := c.AskDaemon(cmd.Context(), cfg.RuntimeDirectory)
+		if f.wants(check.SectionDaemon) {
+			sections = append(sections, daemon)
+		}
+		if f.wants(check.SectionPostfix) {
+			sections = append(sections, c.Postfix(cmd.Context(), cfg))
+		}
 	}
 	l, err := f.from.load(cmd, nil)
 	problems, hint := []string(nil), ""
@@ -206,13 +200,7 @@ func (f *checkFlags) machine(cmd *cobra.Command, c *check.Checker, report *check
 		c.UID, c.Stranger = os.Geteuid(), isStranger(cmd, l)
 	}
 	f.form = l.form
-	report.Machine = append(report.Machine, check.Config(f.from.path, problems, hint))
-	if cfg != nil && f.wants(check.SectionDaemon) {
-		report.Machine = append(report.Machine, c.AskDaemon(cmd.Context(), cfg.RuntimeDirectory))
-	}
-	if wiring != nil {
-		report.Machine = append(report.Machine, wiring)
-	}
+	report.Machine = append(append(report.Machine, check.Config(f.from.path, problems, hint)), sections...)
 	return err == nil
 }
 

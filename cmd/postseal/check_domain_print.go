@@ -3,12 +3,15 @@ package main
 import (
 	"fmt"
 	"io"
+	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 
 	"github.com/postseal/postseal/cmd/postseal/terminal"
 	"github.com/postseal/postseal/config/check"
 	"github.com/postseal/postseal/milter/finding"
+	"github.com/postseal/postseal/milter/spf"
 	"github.com/spf13/cobra"
 )
 
@@ -131,35 +134,93 @@ func (s *screen) section(section *check.Section) {
 		subject = f.Subject
 		s.finding(f)
 	}
+	if section.SPF != nil && section.SPF.Lookups >= nearLimit && section.SPF.Tree != nil {
+		lines := mostTree
+		s.tree(section.SPF.Tree, 0, &lines)
+	}
 }
 
 // finding prints what is wrong, what it causes and what mends it.
 func (s *screen) finding(f check.Finding) {
-	blank := s.pad("", levelColumns)
 	s.line("", s.pad(s.level(f.Level, string(f.Level)), levelColumns), s.form.words(printable(f.Text)))
 	if f.Effect != "" {
-		s.line("", blank, s.form.words(printable(f.Effect)))
+		s.line("", s.pad("", levelColumns), s.form.words(printable(f.Effect)))
 	}
-	for i, line := range strings.Split(strings.TrimRight(f.Fix, "\n"), "\n") {
+	lines := fixLines(f.Fix)
+	column := s.commandColumn(lines)
+	for i, line := range lines {
+		arrow := "  "
+		if i == 0 {
+			arrow = "→ "
+		}
 		switch {
 		case strings.Contains(line, "\t"): // of a zone file, where an indent would mean something
 			s.WriteString(escaped(line) + "\n")
-		case strings.HasPrefix(line, "  "):
-			s.command(printable(line[2:]))
-		case i == 0:
-			s.line("", s.pad("", levelColumns-2)+"→ ", s.form.words(printable(line)))
+		case isCommand(line):
+			s.WriteString(strings.Repeat(" ", column-2) + arrow + s.Bold(s.form.words(printable(strings.TrimSpace(line)))) + "\n")
 		default:
-			s.line("", blank, s.form.words(printable(line)))
+			s.line("", s.pad("", levelColumns-2)+arrow, s.form.words(printable(line)))
 		}
 	}
 }
 
-// command prints a line that is to be copied: it is not broken, but begins further
-// left where it would not fit.
-func (s *screen) command(line string) {
-	indent := nameColumns + levelColumns + 2
-	indent = min(indent, max(2, s.width-terminal.Columns(line)))
-	s.WriteString(strings.Repeat(" ", indent) + s.Bold(line) + "\n")
+// commandColumn is where the lines of a fix that are to be copied begin: they are not
+// broken, but begin further left where one would not fit.
+func (s *screen) commandColumn(lines []string) int {
+	column := nameColumns + levelColumns
+	for _, line := range lines {
+		if isCommand(line) && column+terminal.Columns(strings.TrimSpace(line)) > s.width {
+			return 4
+		}
+	}
+	return column
+}
+
+// endRecord finds a record at the end of a sentence: strings in quotation marks, with
+// or without a name before them.
+var endRecord = regexp.MustCompile(`^(.*?):? ((?:[^ ]+\. (?:IN )?TXT )?"v=(?:[^"\\]|\\.)*"(?: "(?:[^"\\]|\\.)*")*)$`)
+
+// fixLines are the lines of a fix; a record at its end gets one of its own.
+func fixLines(fix string) []string {
+	lines := strings.Split(strings.TrimRight(fix, "\n"), "\n")
+	last := len(lines) - 1
+	if m := endRecord.FindStringSubmatch(lines[last]); m != nil && !strings.HasPrefix(lines[last], " ") && !strings.Contains(lines[last], "\t") {
+		return append(lines[:last], m[1]+":", "  "+m[2])
+	}
+	return lines
+}
+
+// commands are programs that fixes begin with.
+var commands = []string{"postconf", "postfix", "postseal", "systemctl", "chmod", "chown", "usermod", "gpasswd", "install", "setfacl", "namei"}
+
+// isCommand tells lines of a fix that are to be copied: commands, records and rows.
+func isCommand(line string) bool {
+	word, _, more := strings.Cut(line, " ")
+	return strings.HasPrefix(line, "  ") || more && slices.Contains(commands, word) && !strings.HasSuffix(line, ".")
+}
+
+// nearLimit is from how many look-ups on it is shown what uses them up.
+const nearLimit = spf.MaxLookups - 2
+
+// mostTree is how many lines of that are shown.
+const mostTree = 30
+
+// tree shows what look-ups are used up by, in as many lines as are left.
+func (s *screen) tree(n *spf.Node, depth int, left *int) {
+	for _, b := range n.Below {
+		if *left--; *left < 0 {
+			return
+		}
+		text := b.Term
+		if b.Name != "" && !strings.Contains(b.Term, b.Name) {
+			text += " (" + b.Name + ")"
+		}
+		if b.Trouble != "" {
+			text += ": " + b.Trouble
+		}
+		s.line("", s.pad(s.Faint("tree"), levelColumns), strings.Repeat("  ", depth)+fmt.Sprintf("%d  %s", b.Lookups, printable(text)))
+		s.tree(b, depth+1, left)
+	}
 }
 
 // escaped is printable for a line that keeps its tabs.

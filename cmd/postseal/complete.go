@@ -81,6 +81,8 @@ func flagCompletion(command string, f *pflag.Flag) cobra.CompletionFunc {
 		return fixed("2048\trecommended", "3072", "4096")
 	case "canonicalization":
 		return fixed("relaxed/relaxed", "relaxed/simple", "simple/relaxed", "simple/simple")
+	case "only":
+		return fixed(sections...)
 	case "domain":
 		return completeDomain
 	case "selector":

@@ -76,7 +76,7 @@ func TestHouse(t *testing.T) {
 		"milter/spf":       {"milter/finding"},
 		"config/dataset":   {},
 		"config/check": {
-			"config", "config/dataset", "config/opendkim", "config/postfix", "config/watch", "keys", "keys/libcrypto", "keys/published", "keys/rotation", "keys/zone",
+			"config", "config/dataset", "config/opendkim", "config/postfix", "config/setup", "config/watch", "deploy", "keys", "keys/libcrypto", "keys/published", "keys/rotation", "keys/zone",
 			"milter", "milter/authres", "milter/dkim", "milter/dmarc", "milter/finding", "milter/hosts", "milter/latency", "milter/mailbox", "milter/monitor",
 			"milter/proof", "milter/resolver", "milter/rewrite", "milter/sandbox", "milter/spf", "milter/wire",
 		},

@@ -7,7 +7,6 @@
 package check
 
 import (
-	"cmp"
 	"context"
 	"net/netip"
 	"slices"
@@ -66,6 +65,9 @@ type Section struct {
 	Findings []Finding `json:"findings"`
 	// Keys are those of DKIM.
 	Keys []*Key `json:"keys,omitempty"`
+	// SPF and DMARC are what there is of these.
+	SPF   *SPF   `json:"spf,omitempty"`
+	DMARC *DMARC `json:"dmarc,omitempty"`
 }
 
 // The names of sections.
@@ -136,8 +138,10 @@ type Report struct {
 	Machine []*Section `json:"machine"`
 }
 
-// Sum takes the states of all parts together.
+// Sum leaves out what follows from other findings, and takes the states of all parts
+// together.
 func (r *Report) Sum() {
+	r.relate()
 	r.State = Skipped
 	for _, s := range r.Machine {
 		r.State = worse(r.State, s.State)
@@ -154,10 +158,12 @@ func (r *Report) Sum() {
 
 // Checker knows what domains are held against.
 type Checker struct {
-	// DNS answers, and Names is what it is called in findings.
+	// DNS answers.
 	DNS resolver.Asker
 	// FromFile says that DNS is a file, which has neither DNSSEC nor times.
 	FromFile bool
+	// OwnServers says that the domains' own name servers are asked, too.
+	OwnServers bool
 	// Config is the configuration and Snapshot what it names, as the daemon's user
 	// reads them; without both, DKIM is left out.
 	Config   *config.Config
@@ -166,6 +172,8 @@ type Checker struct {
 	// this is not the daemon's user, because nobody but root can become that.
 	UID      int
 	Stranger bool
+	// Safe is keys.CheckSafe, or what stands in for it.
+	Safe func(path string, uid int) error
 	// Addresses are those that mail leaves from, as others see them; Private those that
 	// nobody outside sees.
 	Addresses, Private []netip.Addr
@@ -189,26 +197,20 @@ type Checker struct {
 // Domain looks at a domain, a name in A-labels.
 func (c *Checker) Domain(ctx context.Context, name string) *Domain {
 	d := &Domain{Domain: name, Sections: []*Section{}}
-	add := func(section string, look func(context.Context, string, *Section)) *Section {
+	add := func(section string, look func(*Section)) *Section {
 		s := newSection(section)
 		if c.Wants(section) {
-			look(ctx, name, s)
+			look(s)
 			d.Sections = append(d.Sections, s)
 		}
 		return s
 	}
-	add(SectionDKIM, c.dkim)
+	signed := add(SectionDKIM, func(s *Section) { c.dkim(ctx, name, s) })
+	add(SectionSPF, func(s *Section) { c.spf(ctx, name, s) })
+	add(SectionDMARC, func(s *Section) { c.dmarc(ctx, name, signed.Keys, s) })
 	return d
 }
 
 func newSection(name string) *Section {
 	return &Section{Name: name, State: OK, Findings: []Finding{}}
-}
-
-// sortFindings puts the worst findings first, those of a kind in the order in which
-// they were made.
-func (s *Section) sortFindings() {
-	slices.SortStableFunc(s.Findings, func(a, b Finding) int {
-		return cmp.Compare(slices.Index(order, stateOf(b.Level)), slices.Index(order, stateOf(a.Level)))
-	})
 }

@@ -29,12 +29,11 @@ func (c *Checker) AskDaemon(ctx context.Context, dir string) *Section {
 	if err == nil {
 		c.daemon = &status
 	}
-	return daemonSection(status, dir, err, c.Snapshot == nil)
+	return daemonSection(status, dir, err)
 }
 
-// daemonSection is what the daemon said, or why it could not be asked. Where the
-// configuration has problems, a reload that they kept from succeeding is no news.
-func daemonSection(status milter.Status, dir string, err error, problems bool) *Section {
+// daemonSection is what the daemon said, or why it could not be asked.
+func daemonSection(status milter.Status, dir string, err error) *Section {
 	s := newSection(SectionDaemon)
 	socket := filepath.Join(dir, "control.sock")
 	switch {
@@ -56,7 +55,7 @@ func daemonSection(status milter.Status, dir string, err error, problems bool) *
 		})
 	default:
 		s.Summary = fmt.Sprintf("postseal %s, process %d, keys: %d", status.Version, status.PID, len(status.Keys))
-		if r := status.LastReload; len(r.Problems) > 0 && !problems {
+		if r := status.LastReload; len(r.Problems) > 0 {
 			more := ""
 			if n := len(r.Problems) - 1; n > 0 {
 				more = fmt.Sprintf(" (and %d more)", n)

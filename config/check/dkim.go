@@ -30,6 +30,10 @@ const (
 	KeyFile finding.Code = "key-file"
 	// UnsafeFile: others may read or replace a private key.
 	UnsafeFile finding.Code = "unsafe-file"
+	// Resting: rotation has the key, which signs not yet or no more.
+	Resting finding.Code = "resting"
+	// NotEverywhere: one of the domain's own name servers does not show the record.
+	NotEverywhere finding.Code = "not-everywhere"
 	// NotTaken: the running daemon does not have the key, or cannot sign with it.
 	NotTaken finding.Code = "not-taken"
 	// LongTTL and ShortTTL: how long the record is remembered.
@@ -68,10 +72,10 @@ type Key struct {
 	Publish string `json:"publish,omitempty"`
 	Zone    string `json:"zone,omitempty"`
 
-	public crypto.PublicKey
-	err    error // why it cannot sign
-	// A record that the key has: there is nothing to publish where DNS has said nothing.
-	answered bool
+	public    crypto.PublicKey
+	err       error // why it cannot sign
+	candidate bool  // it signs if none before it does (unpublished_keys)
+	resting   bool  // rotation has it: it signs not yet, or no more
 }
 
 // parallel is how many records are looked up at once.
@@ -96,6 +100,7 @@ func (c *Checker) dkim(ctx context.Context, domain string, s *Section) {
 		})
 	}
 	_ = group.Wait() // none returns an error
+	c.firstOnly(s.Keys, lists)
 	for _, l := range lists {
 		for _, f := range l.Findings {
 			s.add(f.Subject, f.Finding)
@@ -104,6 +109,21 @@ func (c *Checker) dkim(ctx context.Context, domain string, s *Section) {
 	c.algorithms(domain, s)
 	c.dnssec(ctx, s)
 	s.Summary = summary(s.Keys)
+}
+
+// firstOnly is for rows of which one counts, the first whose key DNS shows: the keys of
+// those behind it do not sign now.
+func (c *Checker) firstOnly(keys []*Key, lists []Section) {
+	found := false
+	for i, k := range keys {
+		if !k.candidate {
+			continue
+		}
+		if found {
+			k.Signs, lists[i].Findings = false, nil
+		}
+		found = found || k.Usable && k.Same
+	}
 }
 
 // algorithms wants an RSA signature: the verifiers that know no Ed25519 are many, and
@@ -131,7 +151,7 @@ func (c *Checker) algorithms(domain string, s *Section) {
 	}
 	if other != nil {
 		// That no row names that key has the same cause.
-		s.Findings = without(s.Findings, func(f Finding) bool { return f.Code == NoRow && f.Subject == other.Name })
+		s.drop(func(f Finding) bool { return f.Code == NoRow && f.Subject == other.Name })
 		f.Text = fmt.Sprintf("Mail of %s is signed with Ed25519 alone; no row of signing_table has it signed with the RSA key %q.", domain, other.Key)
 		f.Fix = rowFix(domain, other)
 	}
@@ -141,16 +161,6 @@ func (c *Checker) algorithms(domain string, s *Section) {
 // rowFix says how a key gets mail to sign.
 func rowFix(domain string, k *Key) string {
 	return fmt.Sprintf("Add a row to signing_table, and set multiple_signatures = true where it is to sign beside another key:\n  *@%s %s", domain, k.Key)
-}
-
-func without(list []Finding, drop func(Finding) bool) []Finding {
-	kept := list[:0]
-	for _, f := range list {
-		if !drop(f) {
-			kept = append(kept, f)
-		}
-	}
-	return kept
 }
 
 // summary says in a line which keys sign and how they stand.

@@ -10,9 +10,11 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+	"github.com/postseal/postseal/config"
 	"github.com/postseal/postseal/keys"
 	"github.com/postseal/postseal/keys/published"
 	"github.com/postseal/postseal/milter/finding"
+	"github.com/postseal/postseal/milter/resolver"
 )
 
 // key looks at one key: its file, its record, and whether the daemon has it.
@@ -42,10 +44,17 @@ func (c *Checker) record(k *Key, report *published.Report, s *Section) {
 	told := k.Zone == ""
 	for _, f := range report.Findings {
 		switch {
+		case f.Code == published.PrivateKey:
+		case k.resting:
+			continue
 		case f.Code == published.LookupFailed:
 			f.Level = LevelUnknown
-		case !k.Signs && f.Code != published.PrivateKey:
+		case !k.Signs:
 			f.Level = finding.Note
+		case f.Level == finding.Problem && c.Config.UnpublishedKeys == config.SkipUnpublished:
+			f.Effect = "No mail is signed with the key until DNS shows it (unpublished_keys)."
+		case f.Level == finding.Problem && c.Config.UnpublishedKeys == config.DeferUnpublished:
+			f.Effect = "Mail that the key should sign is deferred until DNS shows it (unpublished_keys)."
 		}
 		if !told && f.Level != finding.Note && !slices.Contains(otherwise, f.Code) {
 			told = true
@@ -77,27 +86,64 @@ func (c *Checker) answer(ctx context.Context, k *Key, report *published.Report, 
 	if report.Authentic {
 		k.DNSSEC = secure
 	}
-	reply, err := c.DNS.Ask(ctx, k.Name, dns.TypeTXT)
-	if err != nil {
-		return // it has just been answered: nobody misses this
+	ttl, own := c.ownServers(ctx, k, report, s)
+	if !own {
+		reply, err := c.DNS.Ask(ctx, k.Name, dns.TypeTXT)
+		if err != nil {
+			return // it has just been answered: nobody misses this
+		}
+		ttl, own = reply.TTL, reply.Authoritative
 	}
-	k.TTL = int(reply.TTL / time.Second)
+	k.TTL = int(ttl / time.Second)
+	const fix = "Publish it with a TTL of 3600 (an hour)."
 	switch {
-	case reply.TTL > longTTL:
+	case ttl > longTTL:
 		s.add(k.Name, finding.Finding{
 			Code: LongTTL, Level: finding.Note,
-			Text:   fmt.Sprintf("The record may be remembered for %s.", reply.TTL),
-			Effect: "A mistake in it, and a rotation of the key, takes as long.",
-			Fix:    "Publish it with a TTL of 3600 (an hour).",
+			Text:   fmt.Sprintf("The record may be remembered for %s.", ttl),
+			Effect: "A mistake in it, and a rotation of the key, takes as long.", Fix: fix,
 		})
-	case reply.TTL < shortTTL && reply.Authoritative: // what others remember has less and less
+	case ttl < shortTTL && own: // what others remember has less and less
 		s.add(k.Name, finding.Finding{
 			Code: ShortTTL, Level: finding.Note,
-			Text:   fmt.Sprintf("The record may be remembered for %s only.", reply.TTL),
-			Effect: "Receivers ask for it anew with nearly each mail: when the domain's name servers do not answer, signatures cannot be verified at once.",
-			Fix:    "Publish it with a TTL of 3600 (an hour).",
+			Text:   fmt.Sprintf("The record may be remembered for %s only.", ttl),
+			Effect: "Receivers ask for it with nearly each mail, and cannot verify signatures whenever the domain's name servers do not answer.", Fix: fix,
 		})
 	}
+}
+
+// ownTimeout bounds the questions to the domain's own name servers: a firewall may
+// keep this machine from them.
+const ownTimeout = 5 * time.Second
+
+// ownServers asks the domain's own name servers, which can differ. ttl is what they
+// give the record, and ok whether any has answered.
+func (c *Checker) ownServers(ctx context.Context, k *Key, report *published.Report, s *Section) (ttl time.Duration, ok bool) {
+	if !c.OwnServers || k.public == nil {
+		return 0, false
+	}
+	ctx, cancel := context.WithTimeout(ctx, ownTimeout)
+	defer cancel()
+	sight, err := published.Everywhere(ctx, resolver.Lookup{Asker: c.DNS}, k.Domain, k.Selector, k.public)
+	if err != nil {
+		return 0, false
+	}
+	var lack []string
+	for _, seen := range sight.Servers {
+		ok = ok || !seen.Silent
+		if !seen.Shows && !seen.Silent {
+			lack = append(lack, fmt.Sprintf("%s (%s)", seen.Server, seen.Address))
+		}
+	}
+	if report.Usable() && report.Same && k.Signs && len(lack) > 0 {
+		s.add(k.Name, finding.Finding{
+			Code: NotEverywhere, Level: finding.Problem,
+			Text:   fmt.Sprintf("Not all name servers of %s show the record: %s.", sight.Zone, strings.Join(lack, ", ")),
+			Effect: "Signatures pass at some receivers and fail at others.",
+			Fix:    "Have all name servers of the zone load it: see whether the serial number of its SOA was raised, and whether the transfer of the zone works.",
+		})
+	}
+	return sight.TTL, ok && sight.TTL > 0
 }
 
 // What DNSSEC says of a record.
@@ -133,7 +179,7 @@ func (c *Checker) file(k *Key, s *Section) {
 	case k.err == nil && k.File == "":
 		return // it stands in the table
 	case k.err == nil:
-		if errors.As(keys.CheckSafe(k.File, c.UID), &unsafe) {
+		if errors.As(c.Safe(k.File, c.UID), &unsafe) {
 			s.add(k.Name, finding.Finding{
 				Code: UnsafeFile, Level: finding.Warning,
 				Text:   fmt.Sprintf("Other users may read or replace the private key: %s.", unsafe.Reason),

@@ -4,10 +4,13 @@ import (
 	"crypto"
 	"fmt"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/postseal/postseal/config"
 	"github.com/postseal/postseal/keys"
+	"github.com/postseal/postseal/keys/rotation"
 	"github.com/postseal/postseal/keys/zone"
 	"github.com/postseal/postseal/milter"
 	"github.com/postseal/postseal/milter/dkim"
@@ -83,7 +86,7 @@ func (c *Checker) take(d milter.Decision, sender string, s *Section) {
 		if slices.ContainsFunc(s.Keys, func(k *Key) bool { return k.Key == r.KeyName && k.Domain == r.Domain && k.Selector == r.Selector }) {
 			continue
 		}
-		k := &Key{Key: r.KeyName, Row: r.Row, Domain: r.Domain, Selector: r.Selector, Signs: true, Sender: sender}
+		k := &Key{Key: r.KeyName, Row: r.Row, Domain: r.Domain, Selector: r.Selector, Signs: true, Sender: sender, candidate: d.FirstOnly}
 		if info, ok := c.info(r.KeyName); ok {
 			k.File = strings.ReplaceAll(info.Path, "%", r.Domain)
 		}
@@ -130,6 +133,11 @@ func (c *Checker) findIdle(domain string, s *Section) {
 			k.setPublic(key.Public())
 		}
 		s.Keys = append(s.Keys, k)
+		if r, ok := c.index().resting[info.Name]; ok {
+			k.resting = true
+			s.add("", restingNote(r))
+			continue
+		}
 		if !signed || c.index().reached[info.Name] {
 			continue // nothing is signed, as another finding says; or it signs for other domains
 		}
@@ -143,6 +151,19 @@ func (c *Checker) findIdle(domain string, s *Section) {
 	}
 }
 
+// restingNote says where a key of rotation is in its life.
+func restingNote(r rotation.Key) finding.Finding {
+	effect := "It signs no more; its record stays for the mail that is under way."
+	if r.State == rotation.Pending || r.State == rotation.Published {
+		effect = "It does not sign yet."
+	}
+	return finding.Finding{
+		Code: Resting, Level: finding.Note,
+		Text:   fmt.Sprintf("The key %s is %s since %s.", r.Selector, r.State, r.Since.UTC().Format("2006-01-02 15:04")),
+		Effect: effect, Fix: "postseal rotate leads it on.",
+	}
+}
+
 // tables is what the tables have.
 type tables struct {
 	keys     []keys.KeyInfo
@@ -152,12 +173,36 @@ type tables struct {
 	// the keys with which some mail is.
 	senders map[string][]string
 	reached map[string]bool
+	// resting are the keys of rotation that do not sign, by name.
+	resting map[string]rotation.Key
 }
 
 // index reads the tables once for all domains.
 func (c *Checker) index() *tables {
-	c.once.Do(func() { c.tables = newTables(c.Snapshot) })
+	c.once.Do(func() {
+		c.tables = newTables(c.Snapshot)
+		c.tables.resting = restingKeys(c.Config)
+	})
 	return c.tables
+}
+
+// restingKeys reads what rotation keeps beside key_table, if there is anything.
+func restingKeys(cfg *config.Config) map[string]rotation.Key {
+	keys := map[string]rotation.Key{}
+	table := cfg.KeyTable.File(cfg.BaseDirectory)
+	if table == "" {
+		return keys
+	}
+	ledger, err := rotation.Read(filepath.Join(filepath.Dir(table), rotation.FileName))
+	if err != nil {
+		return keys // postseal rotate says what is wrong with it
+	}
+	for _, k := range ledger.Keys {
+		if k.State == rotation.Pending || k.State == rotation.Published || k.State == rotation.Retiring {
+			keys[k.Name] = k
+		}
+	}
+	return keys
 }
 
 func newTables(s *milter.Snapshot) *tables {

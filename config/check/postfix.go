@@ -11,6 +11,7 @@ import (
 	"github.com/postseal/postseal/config"
 	"github.com/postseal/postseal/config/dataset"
 	"github.com/postseal/postseal/config/postfix"
+	"github.com/postseal/postseal/milter"
 	"github.com/postseal/postseal/milter/finding"
 	"github.com/postseal/postseal/milter/hosts"
 )
@@ -32,6 +33,9 @@ func (c *Checker) ReadPostfix(ctx context.Context, dir string) {
 		return
 	}
 	c.mail, c.mailErr = postfix.Read(ctx, dir)
+	if dir != "" && errors.Is(c.mailErr, postfix.ErrNotConfigured) { // somebody thinks that it has
+		c.mailErr = fmt.Errorf("there is no main.cf in %s", dir)
+	}
 	if c.mailErr != nil {
 		return
 	}
@@ -72,21 +76,25 @@ func (c *Checker) Bound(addrs []netip.Addr) []netip.Addr {
 
 // Postfix is the section about how mail gets to the daemon and back, under the
 // configuration cfg. It is for the user who is to look at Postfix's files and sockets,
-// mostly root; and comes after ReadPostfix.
+// mostly root; and comes after ReadPostfix and AskDaemon.
 func (c *Checker) Postfix(ctx context.Context, cfg *config.Config) *Section {
 	s := newSection(SectionPostfix)
-	switch err := c.mailErr; {
-	case errors.Is(err, postfix.ErrNotInstalled), errors.Is(err, postfix.ErrNotConfigured):
+	err := c.mailErr
+	for _, none := range []error{postfix.ErrNotInstalled, postfix.ErrNotConfigured} {
+		if !errors.Is(err, none) {
+			continue
+		}
 		s.Summary = "not looked at: there is none"
 		s.add("", finding.Finding{
 			Code: NoPostfix, Level: finding.Note,
-			Text:   fmt.Sprintf("%v.", err),
+			Text:   fmt.Sprintf("Postfix cannot be looked at: %v.", none),
 			Effect: "Whether mail passes through the daemon cannot be seen from here.",
 			Fix:    "Run this where Postfix is, or leave the section out with --only.",
 		})
 		s.State = Skipped
 		return s
-	case err != nil:
+	}
+	if err != nil {
 		s.Summary = "could not be read"
 		s.add("", finding.Finding{
 			Code: PostfixUnread, Level: LevelUnknown,
@@ -96,8 +104,8 @@ func (c *Checker) Postfix(ctx context.Context, cfg *config.Config) *Section {
 		})
 		return s
 	}
-	expect, sockets := expect(cfg)
-	s.addAll("", c.mail.Inspect(ctx, expect))
+	expected, sockets := expect(cfg, c.daemon)
+	s.addAll("", c.mail.Inspect(ctx, expected))
 	s.Summary = "mail passes through " + strings.Join(sockets, ", ")
 	if s.State == Problem {
 		s.Summary = c.mail.Dir
@@ -106,12 +114,19 @@ func (c *Checker) Postfix(ctx context.Context, cfg *config.Config) *Section {
 }
 
 // expect is what Postfix is held against, with the words for the daemon's sockets.
-func expect(cfg *config.Config) (e postfix.Expect, words []string) {
+func expect(cfg *config.Config, daemon *milter.Status) (e postfix.Expect, words []string) {
 	var listeners []config.Listener
 	for _, s := range cfg.Socket {
 		listeners = append(listeners, config.Listener{Socket: s})
 	}
-	for _, l := range append(listeners, cfg.Listener...) {
+	listeners = append(listeners, cfg.Listener...)
+	if len(listeners) == 0 && daemon != nil { // it has them from systemd
+		for _, s := range daemon.Sockets {
+			s, _, _ = strings.Cut(s, " ")
+			listeners = append(listeners, config.Listener{Socket: s})
+		}
+	}
+	for _, l := range listeners {
 		network, address, err := config.ParseSocket(l.Socket)
 		if err != nil {
 			continue // the configuration's section says so

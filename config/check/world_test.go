@@ -1,0 +1,214 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/postseal/postseal/config/postfix"
+	"github.com/postseal/postseal/milter"
+	"github.com/postseal/postseal/milter/finding"
+	"github.com/postseal/postseal/milter/resolver"
+)
+
+// world is what DNS has where all is well.
+var world = []string{
+	"example.com v=spf1 ip4:192.0.2.7 ~all",
+	"_dmarc.example.com v=DMARC1; p=none; rua=mailto:postmaster@example.com",
+	"mail.example.com v=spf1 a -all",
+	"mail.example.com A 192.0.2.7",
+	"example.com MX 10 mail.example.com",
+	"7.2.0.192.in-addr.arpa PTR mail.example.com",
+}
+
+// but is the world with the lines for a name exchanged for others.
+func but(name string, lines ...string) []string {
+	var list []string
+	for _, l := range world {
+		if !strings.HasPrefix(l, name+" ") {
+			list = append(list, l)
+		}
+	}
+	return append(list, lines...)
+}
+
+func TestSPF(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		records []string
+		change  func(*Checker)
+		want    []string
+		state   State
+		summary string
+	}{
+		{"all is well", world, nil, nil, OK, "v=spf1 ip4:192.0.2.7 ~all; 0 of 10 look-ups; 192.0.2.7 passes"},
+		{"no record", but("example.com"), nil, []string{"problem:spf-no-record"}, Problem, "no record"},
+		{"two records", append(but(""), "example.com v=spf1 -all"), nil, []string{"problem:spf-several-records"}, Problem, "2 records"},
+		{"this machine is missing", but("example.com", "example.com v=spf1 ip4:192.0.2.8 -all"), nil, []string{"problem:spf-not-allowed"}, Problem, ""},
+		{"everybody", but("example.com", "example.com v=spf1 +all"), nil, []string{"problem:spf-pass-all"}, Problem, ""},
+		{"no public address", world, func(c *Checker) { c.Addresses = nil }, []string{"note:no-address"}, OK, ""},
+		{"private address", world, func(c *Checker) { c.Addresses, c.Private = nil, []netip.Addr{netip.MustParseAddr("10.0.0.7")} }, []string{"note:no-address"}, OK, ""},
+		{"relayed", world, func(c *Checker) { c.Relay = "[smtp.example.net]" }, []string{"note:relayed"}, OK, ""},
+		{"name without a record", but("mail.example.com", "mail.example.com A 192.0.2.7"), nil, []string{"note:helo-record"}, OK, ""},
+		{"DNS in trouble", world, func(c *Checker) { c.DNS.(*resolver.Records).Fail("example.com", errors.New("SERVFAIL")) }, []string{"unknown:spf-lookup-failed"}, Unknown, "not known"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := setting{records: tt.records}.checker(t)
+			if tt.change != nil {
+				tt.change(c)
+			}
+			s := newSection(SectionSPF)
+			c.spf(context.Background(), "example.com", s)
+			compare(t, s, tt.want, tt.state, tt.summary)
+		})
+	}
+}
+
+// compare holds a section against what is wanted; "" is any summary.
+func compare(t *testing.T, s *Section, want []string, state State, summary string) {
+	t.Helper()
+	if diff := cmp.Diff(want, found(s)); diff != "" {
+		t.Errorf("findings (-want +got):\n%s\n%+v", diff, s.Findings)
+	}
+	if s.State != state || summary != "" && s.Summary != summary {
+		t.Errorf("state %s, summary %q; want %s, %q", s.State, s.Summary, state, summary)
+	}
+	hasWords(t, s)
+}
+
+func TestDMARC(t *testing.T) {
+	own := []*Key{{Domain: "example.com", Signs: true}}
+	for _, tt := range []struct {
+		name    string
+		records []string
+		keys    []*Key
+		want    []string
+		state   State
+		summary string
+	}{
+		{"all is well", world, own, []string{"note:policy-none"}, OK, "p=none; DKIM and SPF are aligned"},
+		{"nobody looked at DKIM", world, nil, []string{"note:policy-none"}, OK, "p=none"},
+		{"no record", but("_dmarc.example.com"), own, []string{"problem:no-record"}, Problem, "no record"},
+		{"another's signature", world, []*Key{{Domain: "example.net", Signs: true}, {Domain: "example.com"}}, []string{"note:policy-none", "warning:dkim-unaligned"}, Warning, ""},
+		{"the organization's", world, []*Key{{Domain: "mail.example.com", Signs: true}}, []string{"note:policy-none"}, OK, ""},
+		{"strict", but("_dmarc.example.com", "_dmarc.example.com v=DMARC1; p=none; adkim=s; rua=mailto:postmaster@example.com"), []*Key{{Domain: "mail.example.com", Signs: true}}, []string{"note:policy-none", "warning:dkim-unaligned"}, Warning, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := setting{records: tt.records}.checker(t)
+			s := newSection(SectionDMARC)
+			c.dmarc(context.Background(), "example.com", tt.keys, s)
+			compare(t, s, tt.want, tt.state, tt.summary)
+		})
+	}
+}
+
+func TestHost(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		records []string
+		helo    string
+		want    []string
+		state   State
+		summary string
+	}{
+		{"all is well", world, "mail.example.com", nil, OK, "192.0.2.7 is mail.example.com"},
+		{"no reverse record", but("7.2.0.192.in-addr.arpa"), "mail.example.com", []string{"note:no-reverse"}, OK, ""},
+		{"a name that leads elsewhere", but("mail.example.com", "mail.example.com A 192.0.2.9"), "mail.example.com", []string{"note:reverse-differs"}, OK, ""},
+		{"another name", world, "localhost.localdomain", []string{"note:helo-differs"}, OK, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := setting{records: tt.records}.checker(t)
+			c.HELO = tt.helo
+			compare(t, c.Host(context.Background()), tt.want, tt.state, tt.summary)
+		})
+	}
+	t.Run("no address", func(t *testing.T) {
+		c := setting{}.checker(t)
+		c.Addresses = nil
+		compare(t, c.Host(context.Background()), nil, Skipped, "")
+	})
+}
+
+func TestDaemonSection(t *testing.T) {
+	c := setting{}.checker(t)
+	compare(t, c.AskDaemon(context.Background(), filepath.Join(t.TempDir(), "none")), []string{"problem:not-running"}, Problem, "not running")
+	compare(t, daemonSection(milter.Status{Version: "1.0", PID: 7}, "", nil), nil, OK, "postseal 1.0, process 7, keys: 0")
+	compare(t, daemonSection(milter.Status{LastReload: milter.Reloaded{Problems: []string{"no", "nor"}}}, "", nil), []string{"problem:not-reloaded"}, Problem, "")
+	compare(t, daemonSection(milter.Status{}, "", errors.New("permission denied")), []string{"unknown:not-asked"}, Unknown, "")
+}
+
+// A machine without Postfix is no problem.
+func TestNoPostfix(t *testing.T) {
+	c := setting{}.checker(t)
+	c.ReadPostfix(context.Background(), "none")
+	compare(t, c.Postfix(context.Background(), c.Config), []string{"note:no-postfix"}, Skipped, "")
+	c.mailErr = errors.New("postconf does not understand it")
+	compare(t, c.Postfix(context.Background(), c.Config), []string{"unknown:postfix-unread"}, Unknown, "")
+}
+
+// What follows from another finding is left out.
+func TestRelate(t *testing.T) {
+	section := func(name string, codes ...finding.Code) *Section {
+		s := newSection(name)
+		for _, c := range codes {
+			s.add("", finding.Finding{Code: c, Level: finding.Problem})
+		}
+		return s
+	}
+	for _, tt := range []struct {
+		name string
+		in   []*Section
+		want []string
+	}{
+		{"the daemon is away, and so its socket", []*Section{section(SectionDaemon, NotRunning), section(SectionPostfix, postfix.SocketMissing)}, []string{"daemon:not-running"}},
+		{"a socket that is missing although the daemon runs", []*Section{section(SectionDaemon), section(SectionPostfix, postfix.SocketMissing)}, []string{"postfix:socket-missing"}},
+		{"no daemon starts with this configuration", []*Section{section(SectionConfig, badConfig), section(SectionDaemon, NotRunning), section(SectionPostfix, postfix.SocketMissing, postfix.MilterMissing)}, []string{"config:configuration", "postfix:milter-missing"}},
+		{"nor does it read it", []*Section{section(SectionConfig, badConfig), section(SectionDaemon, NotReloaded)}, []string{"config:configuration"}},
+		{"clients that are not internal", []*Section{section(SectionDKIM, NotOurs), section(SectionPostfix, postfix.RelayUnsigned)}, []string{"postfix:relay-unsigned"}},
+		{"nobody asked Postfix", []*Section{section(SectionDKIM, NotOurs)}, []string{"dkim:not-ours"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := Report{Machine: tt.in}
+			r.Sum()
+			var got []string
+			for _, s := range r.Machine {
+				for _, f := range s.Findings {
+					got = append(got, s.Name+":"+string(f.Code))
+				}
+				if (len(s.Findings) == 0) != (s.State == OK) {
+					t.Errorf("%s is %s with %+v", s.Name, s.State, s.Findings)
+				}
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// States from the best to the worst, and whether they are fit for exit status 0.
+func TestSum(t *testing.T) {
+	for _, tt := range []struct {
+		states []State
+		want   State
+		ok     bool
+	}{
+		{nil, Skipped, true},
+		{[]State{OK, Skipped}, OK, true},
+		{[]State{OK, Warning}, Warning, true},
+		{[]State{Warning, Unknown, OK}, Unknown, false},
+		{[]State{Problem, Unknown}, Problem, false},
+	} {
+		r := Report{Domains: []*Domain{{}}}
+		for _, state := range tt.states {
+			r.Domains[0].Sections = append(r.Domains[0].Sections, &Section{State: state})
+		}
+		if r.Sum(); r.State != tt.want || r.OK != tt.ok || r.Domains[0].State != tt.want {
+			t.Errorf("%v: %s, %v; want %s, %v", tt.states, r.State, r.OK, tt.want, tt.ok)
+		}
+	}
+}
