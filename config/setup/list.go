@@ -18,17 +18,16 @@ const (
 
 // ParseDomains reads a list of domains: one on a line, in A-labels or U-labels, a final
 // dot or not, and returns them in A-labels and in their order. Empty lines, and what
-// follows a "#", do not count. The error tells every line that is no domain, or names one
-// that stands above it already, with its number.
-func ParseDomains(r io.Reader) ([]string, error) {
+// follows a "#", do not count. again tells of lines with a domain that stands above them,
+// the error of every line that is no domain, with its number.
+func ParseDomains(r io.Reader) (domains, again []string, err error) {
 	text, err := io.ReadAll(io.LimitReader(r, maxList+1))
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, nil, err
 	case len(text) > maxList:
-		return nil, fmt.Errorf("longer than %d bytes", maxList)
+		return nil, nil, fmt.Errorf("longer than %d bytes", maxList)
 	}
-	var domains []string
 	var bad []error
 	lines := make(map[string]int)
 	n := 0
@@ -46,7 +45,7 @@ func ParseDomains(r io.Reader) ([]string, error) {
 		case !strings.Contains(name, "."):
 			bad = append(bad, fmt.Errorf("line %d: %q is no domain that mail comes from; write one such as example.com", n, name))
 		case lines[name] > 0:
-			bad = append(bad, fmt.Errorf("line %d: %s stands in line %d already", n, name, lines[name]))
+			again = append(again, fmt.Sprintf("line %d: %s stands in line %d already", n, name, lines[name]))
 		default:
 			lines[name] = n
 			domains = append(domains, name)
@@ -56,10 +55,10 @@ func ParseDomains(r io.Reader) ([]string, error) {
 		bad = append(bad[:maxBad], fmt.Errorf("and %d more lines", more))
 	}
 	if len(bad) > 0 {
-		return nil, errors.Join(bad...)
+		return nil, again, errors.Join(bad...)
 	}
 	if len(domains) == 0 {
-		return nil, errors.New("there is no domain in it; write one on each line")
+		return nil, nil, errors.New("there is no domain in it; write one on each line")
 	}
-	return domains, nil
+	return domains, again, nil
 }
