@@ -140,7 +140,7 @@ func (s *setUp) planUnwire(ctx context.Context) error {
 // findSite finds the configuration, or what is to be made.
 func (s *setUp) findSite() error {
 	if !exists(s.config) {
-		if !s.cmd.Flags().Changed("config") && exists(openDKIMPath) {
+		if !s.cmd.Flags().Changed("config") && s.openDKIMSigns() {
 			return exitError{exitConfig, fmt.Errorf("OpenDKIM's configuration is there, and its domains would not be signed any more\npostseal import %s -o %s   makes a postseal.toml of it: then run this again\n-c %s   adds the domain to it as it is\n-c %s   begins anew",
 				openDKIMPath, configPath, openDKIMPath, configPath)}
 		}
@@ -160,6 +160,16 @@ func (s *setUp) findSite() error {
 		s.site.Config.RuntimeDirectory = config.RuntimeDirectory()
 	}
 	return s.findOwner()
+}
+
+// openDKIMSigns reports whether OpenDKIM's configuration is there and has mail signed, or
+// may have.
+func (s *setUp) openDKIMSigns() bool {
+	if !exists(openDKIMPath) {
+		return false
+	}
+	cfg, err := loadConfig(s.cmd, openDKIMPath)
+	return err != nil || cfg.SigningTable.IsSet() || cfg.Domain.IsSet()
 }
 
 // form is how the configuration is written.

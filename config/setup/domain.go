@@ -93,7 +93,8 @@ type planner struct {
 	rows             bool        // signing_table has some
 	patterns         bool        // its keys are patterns
 	multiple         bool
-	begun            map[string]*PrivateKey // by path
+	begun            map[string]*PrivateKey  // by path
+	waiting          map[string][]keys.Entry // see waitingKeys
 }
 
 // Plan adds to plan what gives each domain its keys and rows. All new rows of a table
@@ -214,6 +215,7 @@ func (p *planner) read() (err error) {
 		return fmt.Errorf("signing_table: %w", err)
 	}
 	p.rows, p.patterns = len(set.Rows()) > 0, !set.Walkable()
+	p.waiting = waitingKeys(list, set)
 	p.store, err = keys.Load(keys.Options{
 		KeyTable: c.KeyTable, SigningTable: c.SigningTable, MultipleSignatures: c.MultipleSignatures,
 		SkipBadRows: true, Base: c.BaseDirectory, Later: true,
@@ -247,47 +249,52 @@ func (p *planner) domain(name string) (*Domain, error) {
 	return d, nil
 }
 
-// standing finds the keys that sign a domain's mail already, in its own name.
+// standing finds the keys that sign a domain's mail already, in its own name, or would
+// if their rows came first.
 func (p *planner) standing(d *Domain) bool {
 	if p.store == nil {
 		return false
 	}
-	sign := p.store.Candidates
+	requests, err := p.store.Candidates(keys.Address{Local: "postmaster", Domain: d.Name})
+	own := slices.DeleteFunc(slices.Clone(requests), func(r keys.Request) bool { return r.Domain != d.Name })
+	if !p.multiple && len(requests) > 0 && requests[0].Domain != d.Name {
+		d.Advice = append(d.Advice, fmt.Sprintf("the row %s comes first and has mail of %s signed by %s: move it to the end of signing_table", requests[0].Row, d.Name, requests[0].Domain))
+	}
+	if len(own) == 0 {
+		if err != nil {
+			d.Advice = append(d.Advice, fmt.Sprintf("mail of %s is signed by a row that cannot be used: %v", d.Name, err))
+		}
+		return err != nil
+	}
 	if !p.multiple {
-		sign = p.store.Select
+		own = own[:1]
 	}
-	requests, err := sign(keys.Address{Local: "postmaster", Domain: d.Name})
-	if err != nil {
-		d.Advice = append(d.Advice, fmt.Sprintf("mail of %s is signed by a row that cannot be used: %v", d.Name, err))
-		return true
+	for _, r := range own {
+		d.Keys = append(d.Keys, p.standingKey(r))
 	}
-	for _, r := range requests {
-		if r.Domain != d.Name {
-			if !p.multiple {
-				d.Advice = append(d.Advice, fmt.Sprintf("the row %s comes first and has mail of %s signed by %s: move it to the end of signing_table", r.Row, d.Name, r.Domain))
-			}
-			continue
-		}
-		k := &Key{Name: r.KeyName, Domain: r.Domain, Selector: r.Selector}
-		if e, ok := p.entries[r.KeyName]; ok && !e.SenderDomain() {
-			k.Path = e.Path()
-			private, err := e.Private()
-			if k.Err = err; err == nil {
-				k.public = private.Public()
-			}
-		} else {
-			private, err := r.Signer()
-			if k.Err = err; err == nil {
-				k.public = private.Public()
-			}
-		}
-		d.Keys = append(d.Keys, k)
-	}
-	return len(d.Keys) > 0
+	return true
 }
 
-// key plans a key, or takes the one that a set-up has made which came to no end.
+// standingKey is the key of a row that stands.
+func (p *planner) standingKey(r keys.Request) *Key {
+	k := &Key{Name: r.KeyName, Domain: r.Domain, Selector: r.Selector}
+	private, err := r.Signer()
+	if e, ok := p.entries[r.KeyName]; ok && !e.SenderDomain() {
+		// Whoever may read it: this process is not the daemon.
+		k.Path = e.Path()
+		private, err = e.Private()
+	}
+	if k.Err = err; err == nil {
+		k.public = private.Public()
+	}
+	return k
+}
+
+// key plans a key, or takes the one that a set-up has made which came to no end, or waits.
 func (p *planner) key(domain, dir, letter, kind string) *Key {
+	if k := p.waitingKey(domain, dir, kind); k != nil {
+		return k
+	}
 	for n := 1; ; n++ {
 		selector := p.Selector + letter
 		if n > 1 {

@@ -1,0 +1,148 @@
+//go:build deploy
+
+package setup_test
+
+import (
+	"strings"
+	"testing"
+)
+
+// On a machine that knows nothing of us, one command ends with mail that has both
+// signatures; a second changes nothing, and --undo leaves every file as it was.
+func TestFresh(t *testing.T) {
+	h := start(t)
+	h.postfix()
+	before, dated := h.snapshot(false), h.snapshot(true)
+
+	out := h.setup("example.com --dry-run")
+	h.want(out, "+smtpd_milters = unix:postseal/postseal.sock", "+++ /etc/systemd/system/postseal.service", "+ExecStart=/usr/local/bin/postseal serve",
+		"a new private key (RSA, 2048 bits)", "system user postseal", "run systemctl enable --now postseal.socket postseal.service")
+	if strings.Contains(out, "PRIVATE") {
+		t.Errorf("a key is shown:\n%s", out)
+	}
+	h.differ(dated, h.snapshot(true))
+
+	old := h.smtpd()
+	out = h.setup("example.com --selector t")
+	h.want(out, "v=spf1 ip4:198.51.100.7 ~all", "postseal check example.com", "v=DMARC1; p=none; rua=mailto:postmaster@example.com")
+	h.settled(old)
+	if got := h.signatures("bob@example.com"); got != "te tr" && got != "tr te" {
+		t.Errorf("signed with %q", got)
+	}
+	for path, want := range map[string]string{
+		"/etc/postseal/keys": "700 postseal:postseal", "/etc/postseal/keys/example.com/tr.private": "600 postseal:postseal",
+		"/etc/postseal/postseal.toml": "644 root:root", "/var/spool/postfix/postseal": "750 postseal:postseal",
+		"/var/lib/postseal/setup.journal": "600 root:root",
+	} {
+		if got := h.mode(path); got != want {
+			t.Errorf("%s is %s, want %s", path, got, want)
+		}
+	}
+	h.Shell("systemctl is-enabled postseal.service postseal.socket && id -nG postfix | grep -qw postseal")
+
+	// A second run, and a second domain.
+	installed := h.snapshot(true)
+	h.want(h.setup("example.com --selector t"), "Nothing was changed")
+	h.differ(installed, h.snapshot(true))
+	h.setup("example.net --selector t")
+	h.Await("signatures of example.net", func() bool { return len(strings.Fields(h.signatures("bob@example.net"))) == 2 })
+
+	h.Shell("postseal setup --undo --all")
+	h.differ(before, h.snapshot(false))
+	if out, err := h.Try("systemctl status postseal.service postseal.socket; getent passwd postseal; getent group postseal; id -nG postfix | grep -w postseal"); strings.Contains(out, "Active") || err == nil {
+		t.Errorf("something is left:\n%s", out)
+	}
+	h.Shell("postseal setup --undo | grep -q 'nothing to take back'")
+	old = h.smtpd()
+	h.settled(old)
+	if got := h.signatures("bob@example.com"); got != "" {
+		t.Errorf("after --undo signed with %q", got)
+	}
+}
+
+// The milters that are there stay in their order, also those of a service of master.cf.
+func TestMilters(t *testing.T) {
+	h := start(t)
+	h.postfix()
+	h.Shell(`postconf -e 'smtpd_milters = inet:localhost:7357, { inet:localhost:8893, default_action=accept }' 'non_smtpd_milters = inet:localhost:7357' milter_default_action=accept`)
+	h.Shell(`postconf -M submission/inet='submission inet n - y - - smtpd' && postconf -P 'submission/inet/smtpd_milters=inet:localhost:7358' && postfix reload`)
+	before := h.snapshot(false)
+	h.setup("example.com")
+	h.want(h.Shell("postconf -h smtpd_milters"), "inet:localhost:7357, ")
+	if got := h.Shell("postconf -h smtpd_milters"); strings.Index(got, "7357") > strings.Index(got, "postseal.sock") || strings.Index(got, "postseal.sock") > strings.Index(got, "8893") {
+		t.Errorf("smtpd_milters = %s", got)
+	}
+	h.want(h.Shell("postconf -P submission/inet/smtpd_milters"), "inet:localhost:7358", "postseal.sock")
+	if got := h.signatures("bob@example.com"); len(strings.Fields(got)) != 2 {
+		t.Errorf("signed with %q", got)
+	}
+	h.Shell("postseal setup --undo")
+	h.differ(before, h.snapshot(false))
+
+	// Somebody else's changes since stay.
+	h.setup("example.com")
+	h.Shell("postconf -e mydestination=localhost,mail.example.com,other && echo '# mine' >>/etc/postseal/signing.table")
+	h.Shell("postseal genkey --add -d example.net -s mine")
+	out := h.Shell("postseal setup --undo")
+	h.want(out, "/etc/postfix/main.cf was changed since", "signing.table was changed since", "the user postseal stays")
+	h.Shell("test -s /etc/postseal/keys/example.net/mine.private && grep -q mine /etc/postseal/key.table")
+	h.want(h.Shell("postconf -h mydestination"), "other")
+	if got := h.Shell("postconf -h smtpd_milters non_smtpd_milters; cat /etc/postseal/signing.table"); strings.Contains(got, "postseal.sock") || !strings.Contains(got, "# mine") || strings.Contains(got, "example.com") {
+		t.Errorf("left:\n%s", got)
+	}
+}
+
+// --unwire takes the milter out where no journal tells how it came there.
+func TestUnwire(t *testing.T) {
+	h := start(t)
+	h.postfix()
+	h.setup("example.com")
+	h.Shell("rm /var/lib/postseal/setup.journal")
+	h.want(h.Shell("postseal setup --unwire"), "/etc/postfix/main.cf")
+	if got := h.Shell("postconf -h smtpd_milters non_smtpd_milters"); strings.Contains(got, "postseal") {
+		t.Errorf("left: %s", got)
+	}
+	h.want(h.Shell("postseal setup --unwire"), "Nothing was changed")
+}
+
+// An OpenDKIM's configuration gets the domain in its own form; its own domain goes on
+// being signed as it was.
+func TestOpenDKIM(t *testing.T) {
+	h := start(t)
+	h.postfix()
+	h.Shell(`getent passwd opendkim || useradd --system opendkim
+install -d -m 755 /etc/opendkim && install -d -m 700 -o opendkim -g opendkim /etc/opendkim/keys
+cd /etc/opendkim && postseal genkey -d example.org -s mail -o keys/ && chown opendkim keys/mail.private
+printf '%s\n' 'mail._domainkey.example.org example.org:mail:/etc/opendkim/keys/mail.private' >/etc/opendkim/KeyTable
+printf '%s' '*@example.org mail._domainkey.example.org' >/etc/opendkim/SigningTable
+printf '%s\n' 127.0.0.1 ::1 >/etc/opendkim/TrustedHosts
+cat >/etc/opendkim.conf <<'END'
+Syslog yes
+UserID opendkim
+UMask 007
+Mode sv
+PidFile /run/opendkim/opendkim.pid
+Socket local:/var/spool/postfix/opendkim/opendkim.sock
+KeyTable file:/etc/opendkim/KeyTable
+SigningTable refile:/etc/opendkim/SigningTable
+InternalHosts /etc/opendkim/TrustedHosts
+END
+install -d -m 750 -o opendkim -g opendkim /var/spool/postfix/opendkim
+usermod -aG opendkim postfix; rm -rf /etc/postseal
+postconf -e smtpd_milters=unix:opendkim/opendkim.sock non_smtpd_milters=unix:opendkim/opendkim.sock && postfix reload`)
+	if out, err := h.Try("postseal setup example.com --records /root/records"); err == nil || !strings.Contains(out, "postseal import /etc/opendkim.conf") {
+		t.Errorf("beside an OpenDKIM's configuration: %v\n%s", err, out)
+	}
+	before := h.snapshot(false)
+	out := h.setup("example.com --selector t -c /etc/opendkim.conf")
+	h.want(out, "MultipleSignatures", "RSA")
+	if got := h.signatures("bob@example.com"); got != "tr" {
+		t.Errorf("signed with %q", got)
+	}
+	if got := h.signatures("bob@example.org"); got != "mail" {
+		t.Errorf("example.org is signed with %q", got)
+	}
+	h.want(h.setup("example.com example.org --selector t -c /etc/opendkim.conf"), "Nothing was changed")
+	h.Shell("postseal setup --undo")
+	h.differ(before, h.snapshot(false))
+}
