@@ -40,9 +40,7 @@ const (
 	Reject     Policy = "reject"
 )
 
-// weaker reports whether p asks for less than q.
-func (p Policy) weaker(q Policy) bool { return p.rank() < q.rank() }
-
+// rank is higher for a stricter policy.
 func (p Policy) rank() int {
 	switch p {
 	case Quarantine:

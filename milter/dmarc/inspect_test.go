@@ -58,6 +58,7 @@ func TestInspect(t *testing.T) {
 		{"no-break space", "q: raw v=DMARC1\u00a0; p=reject" + good, "q", "not-a-record problem", "outside printable ASCII", "", `TXT "v=DMARC1; p=reject;`},
 		{"spoiled, with one above", "news.q: raw v=dmarc1; p=none\nq: p=reject" + good, "news.q", "not-a-record problem", "", "go by that of quay.example", ""},
 		{"another text", "q: raw site-check=1\nq: p=reject" + good, "q", "other-text note", `"site-check=1"`, "", ""},
+		{"a spoiled one beside it", "q: raw v=dmarc1; p=none\nq: p=reject" + good, "q", "other-text note", "", "", ""},
 		{"a wildcard's text", "q: raw v=spf1 -all", "q", "other-text note, no-record problem", "", "", ""},
 
 		{"no p, rua", "q: psd=u" + good, "q", "no-policy warning", "", "said none, for quay.example itself", `"v=DMARC1; p=none; psd=u; rua=`},

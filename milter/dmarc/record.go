@@ -7,8 +7,9 @@ import (
 
 const (
 	version = "DMARC1"
-	// maxItems is how many tags of a record are read, and maxURIs how many addresses
-	// of one of them. The rest is passed over.
+	// maxText is how many octets of a record are read, maxItems how many tags of it, and
+	// maxURIs how many addresses of one of them. The rest is passed over.
+	maxText  = 8 << 10
 	maxItems = 64
 	maxURIs  = 32
 )
@@ -80,6 +81,9 @@ func ParseRecord(txt string) (r *Record, ok bool) {
 		return nil, false
 	}
 	r = &Record{Text: txt, PSD: "u", ADKIM: Relaxed, ASPF: Relaxed, FO: "0"}
+	if len(txt) > maxText {
+		txt = txt[:strings.LastIndexByte(txt[:maxText], ';')+1]
+	}
 	seen := make(map[string]bool)
 	for raw := range strings.SplitSeq(txt, ";") {
 		if len(r.items) == maxItems {

@@ -63,6 +63,13 @@ func TestParseRecord(t *testing.T) {
 			t.Errorf("%q (-want +got):\n%s", tt.txt, diff)
 		}
 	}
+	long := "v=DMARC1; p=reject; zz=" + strings.Repeat("x", maxText) + "; p=none"
+	if r, ok := ParseRecord(long); !ok || r.P != Reject || len(r.items) != 2 || r.Text != long {
+		t.Errorf("of a long record: %+v", r)
+	}
+	if r, ok := ParseRecord("v=DMARC1" + strings.Repeat(" ", maxText) + "; p=none"); !ok || r.P != "" {
+		t.Errorf("of a long version: %+v", r)
+	}
 	if r, ok := ParseRecord("v=dmarc1"); ok || r != nil {
 		t.Errorf("%+v", r)
 	}

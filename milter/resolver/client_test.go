@@ -62,6 +62,7 @@ func TestLookupTXT(t *testing.T) {
 		"inside.example.com":     {CNAME: "target.example.net", TXT: []string{"aliased"}},
 		"outside.example.com":    {CNAME: "two.example.com"},
 		"ad-alias.example.com":   {CNAME: "two.example.com", Authentic: true},
+		"to-ad.example.com":      {CNAME: "ad.example.com"},
 		"dangling.example.com":   {CNAME: "nowhere.example.com"},
 		"ad-dangling.example.co": {CNAME: "nowhere.example.com", Rcode: dns.RcodeNameError, Authentic: true},
 	}
@@ -92,6 +93,7 @@ func TestLookupTXT(t *testing.T) {
 		{"inside.example.com", []string{"aliased"}, false},
 		{"outside.example.com", []string{"one", "two"}, false},
 		{"ad-alias.example.com", []string{"one", "two"}, false}, // the target's answer is not authentic
+		{"to-ad.example.com", []string{"x"}, false},             // the alias is not
 		{"dangling.example.com", nil, false},
 		{"ad-dangling.example.co", nil, true},
 	}

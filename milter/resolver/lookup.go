@@ -76,7 +76,7 @@ func (l Lookup) LookupMX(ctx context.Context, domain string) ([]string, error) {
 
 // LookupAddr returns the names that the reverse zone gives addr.
 func (l Lookup) LookupAddr(ctx context.Context, addr netip.Addr) ([]string, error) {
-	name, err := dns.ReverseAddr(addr.Unmap().WithZone("").String())
+	name, err := dns.ReverseAddr(addr.WithZone("").String())
 	if err != nil {
 		return nil, fmt.Errorf("no name belongs to the address %q: %w", addr, err)
 	}
