@@ -45,7 +45,7 @@ func canonicalName(name string) (canonical string, ok bool) {
 // wireName returns name, in which each octet stands for itself, as [owner] returns
 // one of a message: in lower case, with the library's escapes, without the final dot.
 // ok is false for what DNS cannot hold: too long, or with an empty label (RFC 1035
-// §3.1). The root is such a name here.
+// §3.1), and for the root.
 func wireName(name string) (escaped string, ok bool) {
 	name = strings.TrimSuffix(name, ".")
 	if len(name) > maxName {
