@@ -4,17 +4,24 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"time"
 
+	"github.com/postseal/postseal/cmd/postseal/terminal"
 	"github.com/postseal/postseal/milter/dkim"
 )
 
 func (v *verification) print(w io.Writer, dns *dnsFlags) error {
 	var b strings.Builder
-	for i := range v.Signatures {
-		v.Signatures[i].print(&b, i+1, dns)
+	colors, width := terminal.Colors(w), math.MaxInt // in a pipe a line stays one
+	if terminal.Is(w) {
+		width = terminal.Width(w)
 	}
+	for i := range v.Signatures {
+		v.Signatures[i].print(&b, i+1, dns, colors)
+	}
+	v.summary(&b, colors, width)
 	fmt.Fprintf(&b, "%s: %s\n", v.Verdict, printable(v.words()))
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -33,7 +40,7 @@ func (v *verification) words() string {
 	return fmt.Sprintf("signed by %s, which is related to the author's domain, %s", shown(v.AlignedWith), shown(v.authorDomain))
 }
 
-func (s *verifiedSignature) print(b *strings.Builder, number int, dns *dnsFlags) {
+func (s *verifiedSignature) print(b *strings.Builder, number int, dns *dnsFlags, colors terminal.Palette) {
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(b, "  %-11s%s\n", name, printable(fmt.Sprintf(format, args...)))
 	}
@@ -63,6 +70,9 @@ func (s *verifiedSignature) print(b *strings.Builder, number int, dns *dnsFlags)
 	}
 	if s.BodyLength != nil {
 		line("length", "only the first %d bytes of the body are signed (l=)", *s.BodyLength)
+	}
+	if s.Explanation != nil {
+		s.Explanation.print(b, colors)
 	}
 	b.WriteByte('\n')
 }
