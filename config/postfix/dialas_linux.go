@@ -3,88 +3,87 @@
 package postfix
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"runtime"
 	"syscall"
 	"time"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // dialAs connects to a unix socket as a process of Postfix would: with root as its root
-// folder, as who. It takes root. A thread of its own becomes that process, and ends with
-// the call.
+// folder, as who. It takes root. The path has no symbolic links.
+//
+// One thread has Postfix's rights to files for that moment, and its own again when the
+// call ends: a thread that were left with others, be it on its way out, would end the
+// process when this becomes another user (setxid(7) wants all threads to agree).
 func dialAs(root, path string, who identity) (net.Conn, error) {
-	type answer struct {
-		conn net.Conn
-		err  error
+	folder, err := os.OpenFile(root, unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, err
 	}
-	done := make(chan answer)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		file, err := connectAs(root, path, who)
-		if err != nil {
-			done <- answer{nil, err}
-			return
-		}
-		conn, err := net.FileConn(file)
-		file.Close()
-		done <- answer{conn, err}
-	}()
-	a := <-done
-	return a.conn, a.err
-}
-
-// connectAs changes the calling thread alone, by the bare system calls: those of package
-// syscall change all threads.
-func connectAs(root, path string, who identity) (*os.File, error) {
+	defer folder.Close()
 	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
 	file := os.NewFile(uintptr(fd), path)
+	defer file.Close()
 	// A listener whose queue is full has connect wait.
 	wait := syscall.NsecToTimeval(int64(greetingTimeout / time.Nanosecond))
 	if err = syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_SNDTIMEO, &wait); err != nil {
-		file.Close()
 		return nil, os.NewSyscallError("setsockopt", err)
 	}
-	if err := become(root, who); err != nil {
-		file.Close()
+	// What lies above the root folder does not matter to whom it is the root.
+	inside := fmt.Sprintf("/proc/self/fd/%d%s", folder.Fd(), path)
+	if err := withRightsOf(who, func() error {
+		return os.NewSyscallError("connect", syscall.Connect(fd, &syscall.SockaddrUnix{Name: inside}))
+	}); err != nil {
 		return nil, err
 	}
-	if err := syscall.Connect(fd, &syscall.SockaddrUnix{Name: path}); err != nil {
-		file.Close()
-		return nil, os.NewSyscallError("connect", err)
-	}
-	return file, nil
+	return net.FileConn(file)
 }
 
-// become gives the calling thread a root folder, groups and a user.
-func become(root string, who identity) error {
-	if err := syscall.Unshare(syscall.CLONE_FS); err != nil {
-		return os.NewSyscallError("unshare", err)
+// withRightsOf calls do with the rights to files that who has, which are those of the
+// calling thread alone, by the bare system calls: those of package syscall change all
+// threads.
+func withRightsOf(who identity, do func() error) (err error) {
+	runtime.LockOSThread()
+	own, err := syscall.Getgroups()
+	if err != nil {
+		runtime.UnlockOSThread()
+		return os.NewSyscallError("getgroups", err)
 	}
-	if err := syscall.Chroot(root); err != nil {
-		return os.NewSyscallError("chroot", err)
+	defer func() {
+		setFileUser(syscall.SYS_SETFSUID, os.Geteuid())
+		setFileUser(syscall.SYS_SETFSGID, os.Getegid())
+		if e := setGroups(own); e != nil {
+			err = e // the thread stays ours, and is used for nothing else
+			return
+		}
+		runtime.UnlockOSThread()
+	}()
+	if err := setGroups(who.groups); err != nil {
+		return err
 	}
-	if err := syscall.Chdir("/"); err != nil {
-		return os.NewSyscallError("chdir", err)
+	setFileUser(syscall.SYS_SETFSGID, who.gid)
+	setFileUser(syscall.SYS_SETFSUID, who.uid) // and with it no capability over files
+	return do()
+}
+
+func setGroups(groups []int) error {
+	list := make([]uint32, len(groups)+1) // one more, so that there is a first
+	for i, g := range groups {
+		list[i] = uint32(g)
 	}
-	groups := make([]uint32, 0, len(who.groups)+1)
-	for _, g := range who.groups {
-		groups = append(groups, uint32(g))
-	}
-	groups = append(groups, uint32(who.gid))
-	if _, _, e := syscall.RawSyscall(syscall.SYS_SETGROUPS, uintptr(len(groups)), uintptr(unsafe.Pointer(&groups[0])), 0); e != 0 {
+	if _, _, e := syscall.RawSyscall(syscall.SYS_SETGROUPS, uintptr(len(groups)), uintptr(unsafe.Pointer(&list[0])), 0); e != 0 {
 		return os.NewSyscallError("setgroups", e)
-	}
-	gid, uid := uintptr(who.gid), uintptr(who.uid)
-	if _, _, e := syscall.RawSyscall(syscall.SYS_SETRESGID, gid, gid, gid); e != 0 {
-		return os.NewSyscallError("setresgid", e)
-	}
-	if _, _, e := syscall.RawSyscall(syscall.SYS_SETRESUID, uid, uid, uid); e != 0 {
-		return os.NewSyscallError("setresuid", e)
 	}
 	return nil
 }
+
+// setFileUser is setfsuid or setfsgid, which never fail for root.
+func setFileUser(call uintptr, id int) { _, _, _ = syscall.RawSyscall(call, uintptr(id), 0, 0) }
