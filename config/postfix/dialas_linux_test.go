@@ -52,6 +52,9 @@ func TestDialAs(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer os.RemoveAll(root)
+	if err := os.Chmod(root, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	l, err := net.Listen("unix", filepath.Join(root, "socket"))
 	if err != nil {
 		t.Fatal(err)
