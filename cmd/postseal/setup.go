@@ -13,6 +13,7 @@ import (
 
 	"github.com/postseal/postseal/config/setup"
 	"github.com/postseal/postseal/milter/dkim"
+	"github.com/postseal/postseal/milter/dmarc"
 	"github.com/spf13/cobra"
 )
 
@@ -26,6 +27,7 @@ type setupFlags struct {
 	postfix   string
 	noService bool
 	unwire    bool
+	commands  bool
 	dryRun    bool
 	undo      bool
 	all       bool
@@ -61,7 +63,8 @@ byte; where somebody has changed them since, only what setup added is taken out.
 it made are removed. What setup is about to do stands in its journal first, so that a run
 that was interrupted can be taken back, or finished by the same command.
 
---unwire takes postseal out of Postfix's lists of milters, and changes nothing else.
+--unwire takes postseal out of Postfix's lists of milters, and changes nothing else. With
+--commands it prints postconf's commands for that, which need no postseal, and runs none.
 
 The exit status is 0 if all is done, 1 if something could not be done, 78 if the
 configuration that is there has problems or cannot be added to.
@@ -93,6 +96,7 @@ note}], advice}], advice}. state is "missing", "different" (another is there: re
 	fl.StringVar(&f.postfix, "postfix", "", "Postfix's configuration `folder` (default: the one that postconf takes), or none")
 	fl.BoolVar(&f.noService, "no-service", false, "neither start nor reload the daemon")
 	fl.BoolVar(&f.unwire, "unwire", false, "only take postseal out of Postfix's lists of milters")
+	fl.BoolVar(&f.commands, "commands", false, "with --unwire, print the commands and run none")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "show what would change, and change nothing")
 	fl.BoolVar(&f.undo, "undo", false, "take back what the last run has changed")
 	fl.BoolVar(&f.all, "all", false, "with --undo, take back all runs")
@@ -128,6 +132,9 @@ func (f *setupFlags) run(cmd *cobra.Command, args []string) error {
 	}
 	if f.undo {
 		return s.takeBack()
+	}
+	if f.commands {
+		return s.printUnwire()
 	}
 	var begun []setup.Change
 	var journal *setup.Journal
@@ -170,6 +177,8 @@ func (f *setupFlags) prepare(cmd *cobra.Command, args []string) (*setUp, error) 
 		return nil, usage(cmd, "--all is for --undo")
 	case f.unwire && len(args) > 0:
 		return nil, usage(cmd, "--unwire is for Postfix as a whole, and takes no domain")
+	case f.commands && (!f.unwire || f.json):
+		return nil, usage(cmd, "--commands is for --unwire, without --json")
 	case f.unwire && f.postfix == noPostfix:
 		return nil, usage(cmd, "--unwire is for Postfix")
 	}
@@ -178,6 +187,9 @@ func (f *setupFlags) prepare(cmd *cobra.Command, args []string) (*setUp, error) 
 	}
 	if s.addresses, err = parseAddresses(cmd, f.addresses); err != nil {
 		return nil, err
+	}
+	if _, _, err := dmarc.Propose("example.com", f.rua); err != nil {
+		return nil, usage(cmd, "--rua: %w", err)
 	}
 	if s.now, err = parseNow(cmd, f.now); err != nil {
 		return nil, err

@@ -33,7 +33,7 @@ var owned = []string{
 	"-rw-r--r-- root root /etc/postseal/signing.table",
 	"-rw-r--r-- root root /etc/postseal/trusted.hosts",
 	"-rwxr-xr-x root root /usr/bin/postseal",
-	"-rwxr-xr-x root root /usr/libexec/postseal/postfix-wiring",
+	"-rwxr-xr-x root root /usr/libexec/postseal/postfix-join",
 	"drwx------ postseal postseal /etc/postseal/keys",
 	"drwxr-x--- postseal postseal /var/spool/postfix/postseal",
 	"drwxr-xr-x root root /etc/postseal",
@@ -129,7 +129,7 @@ func listing(text string) (list []string) {
 func scripts(t *testing.T, b built) {
 	folder := t.TempDir()
 	output(t, "dpkg-deb", "-e", b.deb, folder)
-	list := []string{"postseal/postfix-wiring"}
+	list := []string{"postseal/postfix-join"}
 	for _, name := range []string{"preinst", "postinst", "prerm", "postrm"} {
 		list = append(list, filepath.Join(folder, name))
 	}

@@ -20,14 +20,14 @@ func debian(t *testing.T, first, second built) {
 	m.Shell(`dpkg-deb -R /root/2.deb /root/3 && sed -i 's/^Version:.*/Version: 1.2.0/' /root/3/DEBIAN/control &&
 		for f in postseal.toml key.table; do echo '# new in 1.2.0' >>/root/3/etc/postseal/$f; done && dpkg-deb -b /root/3 /root/3.deb`)
 
-	wire, genkey := advice(t, m.dpkg("-i /root/1.deb"))
+	setup := advice(t, m.dpkg("-i /root/1.deb"))
 	m.installed()
-	m.run(wire)
+	m.run([]string{"postseal setup"})
 	// A stranger's mail is asked for from the beginning.
 	if got := field(m.send(true, message), "Authentication-Results"); got != "" {
 		t.Errorf("unsigned: %q", got)
 	}
-	m.genkey(genkey)
+	m.setup(setup)
 	m.signs()
 	m.chrooted()
 
@@ -42,7 +42,7 @@ func debian(t *testing.T, first, second built) {
 		t.Errorf("an upgrade with a new postseal.toml leaves %s", out)
 	}
 
-	undo := commands(m.dpkg("-r postseal"))
+	undo := m.undo(m.dpkg("-r postseal"))
 	m.removed()
 	m.unchanged(kept)
 	// Postfix answers, and defers what nobody signs.
@@ -59,7 +59,7 @@ func debian(t *testing.T, first, second built) {
 	m.dpkg("-i /root/1.deb")
 	m.installed()
 	m.unchanged(kept)
-	m.run(strings.Split(m.Shell("/usr/libexec/postseal/postfix-wiring add"), "\n"))
+	m.run([]string{"postseal setup"})
 	m.signs()
 	m.Shell("systemctl stop postseal.socket postseal.service")
 	if out, err := m.Try("swaks --server 127.0.0.1 --from bob@example.com --to alice@mail.example.com"); err == nil || !strings.Contains(out, "451 4.7.1") {
@@ -83,7 +83,8 @@ func debian(t *testing.T, first, second built) {
 		}
 	}
 	if out := m.Shell("cd / && find etc/postseal var/backups/postseal -type f | sort && getent passwd postseal | cut -d: -f1"); out != strings.Join([]string{
-		"etc/postseal/keys/example.com/" + m.selector + ".private",
+		"etc/postseal/keys/example.com/" + m.selectors[1] + ".private",
+		"etc/postseal/keys/example.com/" + m.selectors[0] + ".private",
 		"var/backups/postseal/key.table", "var/backups/postseal/postseal.toml", "var/backups/postseal/postseal.toml.bak",
 		"var/backups/postseal/signing.table",
 		"postseal",
@@ -103,21 +104,24 @@ func debian(t *testing.T, first, second built) {
 	}
 }
 
-// advice is what an installation tells to do: the commands for Postfix and the one
-// that makes a key.
-func advice(t *testing.T, printed string) (wire []string, genkey string) {
+// advice is what an installation tells to do: the command that does the rest.
+func advice(t *testing.T, printed string) (setup string) {
 	t.Helper()
-	for _, line := range commands(printed) {
-		if strings.HasPrefix(line, "postseal genkey ") {
-			genkey = line
-		} else {
-			wire = append(wire, line)
-		}
-	}
-	if len(wire) == 0 || wire[len(wire)-1] != "postfix reload" || genkey == "" {
+	list := commands(printed)
+	if len(list) != 1 || !strings.HasPrefix(list[0], "postseal setup ") {
 		t.Fatalf("the package printed:\n%s", printed)
 	}
-	return wire, genkey
+	return list[0]
+}
+
+// undo is what a removal tells to do, with which Postfix asks postseal no more.
+func (m *mailhost) undo(printed string) []string {
+	m.t.Helper()
+	list := commands(printed)
+	if len(list) == 0 || list[len(list)-1] != "postfix reload" {
+		m.t.Fatalf("the removal printed:\n%s", printed)
+	}
+	return list
 }
 
 // installed: the units run and start at the next boot, and the folders are whose
@@ -158,12 +162,12 @@ func (m *mailhost) removed() {
 func (m *mailhost) signs() {
 	m.t.Helper()
 	signed := m.send(false, message)
-	if got := m.verdicts(signed); got != "example.com pass" {
-		m.t.Errorf("by SMTP: %s\n%s", got, signed)
+	if !m.verified(signed) {
+		m.t.Errorf("by SMTP: %s\n%s", m.verdicts(signed), signed)
 	}
 	m.Write("/root/message", message, 0o644)
 	m.Shell("/usr/sbin/sendmail -i -f bob@example.com alice@mail.example.com </root/message")
-	if local := m.next(); m.verdicts(local) != "example.com pass" {
+	if local := m.next(); !m.verified(local) {
 		m.t.Errorf("by sendmail: %s\n%s", m.verdicts(local), local)
 	}
 	// With Delivered-To, alice's mail would seem to go in a circle.
@@ -190,7 +194,7 @@ func (m *mailhost) edit() map[string]string {
 	m.t.Helper()
 	m.Shell("sed -i 's/^#log_format = .*/log_format = \"json\"/' /etc/postseal/postseal.toml && systemctl reload postseal")
 	kept := map[string]string{}
-	for _, path := range []string{"postseal.toml", "key.table", "signing.table", "keys/example.com/" + m.selector + ".private"} {
+	for _, path := range []string{"postseal.toml", "key.table", "signing.table", "keys/example.com/" + m.selectors[0] + ".private"} {
 		path = "/etc/postseal/" + path
 		kept[path] = m.state(path)
 	}
@@ -261,7 +265,7 @@ func (m *mailhost) underLoad(install func() string, kept map[string]string) {
 		return m.Shell("find /var/spool/postfix/maildrop /var/spool/postfix/incoming /var/spool/postfix/active -type f | wc -l") == "0"
 	})
 	counts := m.Shell("grep -c '^From bob@' /var/mail/alice; grep -c '^DKIM-Signature:' /var/mail/alice; rm /var/mail/alice; find /var/spool/postfix/deferred -type f | wc -l")
-	if want := fmt.Sprintf("%d\n%d\n0", sent(), sent()); counts != want {
+	if want := fmt.Sprintf("%d\n%d\n0", sent(), sent()*len(m.selectors)); counts != want {
 		m.t.Errorf("delivered, signed, deferred: %q, want %q", counts, want)
 	}
 	m.unchanged(kept)

@@ -4,9 +4,10 @@ package packages
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
-	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,8 +22,8 @@ type mailhost struct {
 	t *testing.T
 	// zone are the TXT records that the name server has.
 	zone map[string]string
-	// selector is that of bob's key, once there is one.
-	selector string
+	// selectors are those of bob's keys, once there are some.
+	selectors []string
 }
 
 // address is where strangers find the machine.
@@ -205,23 +206,38 @@ func (m *mailhost) verdicts(message []byte) string {
 	return strings.Join(words, ", ")
 }
 
-var (
-	recordValue    = regexp.MustCompile(`(?m)^\s*(v=DKIM1;[^"\n]*)$`)
-	selectorOption = regexp.MustCompile(`-s (\S+)`)
-)
-
-// genkey runs the command that the package prints and publishes the record that
-// this prints. The daemon that runs sees by itself that its tables have changed.
-func (m *mailhost) genkey(command string) {
+// setup runs the command that the package prints and publishes the records of keys
+// that it prints; a second run prints them again and changes nothing.
+func (m *mailhost) setup(command string) {
 	m.t.Helper()
-	out := m.Shell(command)
-	value, name := recordValue.FindStringSubmatch(out), selectorOption.FindStringSubmatch(command)
-	if value == nil || name == nil {
-		m.t.Fatalf("%s printed no record:\n%s", command, out)
+	m.run([]string{command})
+	var told struct {
+		Changes []any
+		Domains []struct {
+			Records []struct{ Kind, Name, Value string }
+		}
 	}
-	m.selector = name[1]
-	m.Await("the key in the daemon", func() bool { return strings.Contains(m.Shell("postseal status"), m.selector) })
-	m.publish(m.selector+"._domainkey.example.com", value[1])
+	out := m.Shell(command + " --json")
+	if err := json.Unmarshal([]byte(out), &told); err != nil || len(told.Domains) != 1 || len(told.Changes) > 0 {
+		m.t.Fatalf("%s once more: %v\n%s", command, err, out)
+	}
+	m.selectors = nil
+	for _, r := range told.Domains[0].Records {
+		if selector, _, ok := strings.Cut(r.Name, "._domainkey."); ok {
+			m.selectors = append(m.selectors, selector)
+			m.publish(r.Name, r.Value)
+			m.Await("the key in the daemon", func() bool { return strings.Contains(m.Shell("postseal status"), selector) })
+		}
+	}
+	if len(m.selectors) != 2 {
+		m.t.Fatalf("%s made keys with the selectors %q", command, m.selectors)
+	}
+}
+
+// verified reports whether all of bob's keys have signed a message.
+func (m *mailhost) verified(message []byte) bool {
+	m.t.Helper()
+	return m.verdicts(message) == strings.Join(slices.Repeat([]string{"example.com pass"}, len(m.selectors)), ", ")
 }
 
 // message is one of bob's.

@@ -19,7 +19,7 @@ func redHat(t *testing.T, first, second built) {
 		t.Helper()
 		return m.Shell("rpm --force-debian --nodeps " + arguments)
 	}
-	wire, genkey := advice(t, rpm("-i /root/1.rpm"))
+	setup := advice(t, rpm("-i /root/1.rpm"))
 	// Enabled and not started, as it is the custom there.
 	if out := m.Shell("systemctl is-enabled postseal.socket postseal.service; systemctl is-active postseal.socket postseal.service || true"); out != "enabled\nenabled\ninactive\ninactive" {
 		t.Errorf("installed: %q", out)
@@ -27,9 +27,8 @@ func redHat(t *testing.T, first, second built) {
 	if out := m.Shell("rpm -V --nodeps postseal"); out != "" {
 		t.Errorf("not as in the package:\n%s", out)
 	}
-	m.run(wire)
+	m.setup(setup)
 	m.installed()
-	m.genkey(genkey)
 	m.signs()
 
 	kept := m.edit()
@@ -39,7 +38,7 @@ func redHat(t *testing.T, first, second built) {
 	}
 	m.signs()
 
-	undo := commands(rpm("-e postseal"))
+	undo := m.undo(rpm("-e postseal"))
 	m.removed()
 	m.run(undo)
 	if unsigned := m.send(false, message); field(unsigned, "DKIM-Signature") != "" {
