@@ -55,6 +55,27 @@ func (v *Sightings) Withhold(ctx context.Context, s *Snapshot, r keys.Request, p
 	}
 }
 
+// Withheld says of each configured key, as far as monitor_keys has them asked about,
+// why it does not sign as unpublished_keys has it. ctx bounds the look-ups.
+func (s *Snapshot) Withheld(ctx context.Context) (withheld []Reason) {
+	if s.cfg.UnpublishedKeys == config.SignUnpublished {
+		return nil
+	}
+	for _, info := range s.FirstKeys(min(s.cfg.MonitorKeys, s.KeyCount())) {
+		if _, ok := identify(info); !ok || ctx.Err() != nil {
+			continue
+		}
+		switch state, f := ask(ctx, s.resolver, info); state {
+		case monitor.Published:
+		case monitor.Unknown:
+			withheld = append(withheld, because(ReasonKeyUnseen, info.Name, f.Text))
+		default:
+			withheld = append(withheld, because(ReasonKeyUnpublished, info.Name, f.Text))
+		}
+	}
+	return withheld
+}
+
 // look finds out what DNS shows of a key.
 func (v *Sightings) look(ctx context.Context, resolver dkim.Resolver, r keys.Request, pub crypto.PublicKey) (monitor.Publication, string) {
 	name := keyName{r.Selector, r.Domain}.dns()

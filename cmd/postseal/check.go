@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -44,7 +45,8 @@ The configuration may be a postseal.toml or an opendkim.conf; the problems and w
 then speak of OpenDKIM's parameters.
 
 The exit status is 0 if all is in order and 78 if the daemon would not start or a
-key could not sign; warnings do not count.
+key could not sign; warnings do not count. With unpublished_keys = "skip" or "tempfail"
+DNS is asked for the keys, and those that it does not show are warnings.
 
 Settings of the environment are named: POSTSEAL_KEY_FILE sets key_file, and so on,
 over what a postseal.toml says (see postseal serve --help).
@@ -107,6 +109,12 @@ func (l *loaded) report(err error) checked {
 		r.Problems = append(r.Problems, l.form.words(p.Error()))
 	}
 	r.OK = len(disabled) == 0
+	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
+	defer cancel()
+	for _, why := range l.snapshot.Withheld(ctx) {
+		l.warnings = append(l.warnings, l.form.words(why.String()))
+		r.Warnings = l.warnings
+	}
 	if !r.OK {
 		r.Hint = whoAsked(l.user, disabled...)
 	}

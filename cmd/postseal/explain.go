@@ -1,10 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
+	"github.com/postseal/postseal/config"
 	"github.com/postseal/postseal/keys"
 	"github.com/postseal/postseal/milter"
 	"github.com/postseal/postseal/milter/dkim"
@@ -32,10 +35,13 @@ type explainedKey struct {
 	Bits      int    `json:"bits,omitempty"`
 	// Error says why the key cannot sign.
 	Error string `json:"error,omitempty"`
+	// Withheld says why it does not sign for now: unpublished_keys.
+	Withheld string `json:"withheld,omitempty"`
 }
 
 func newExplain() *cobra.Command {
 	var from source
+	var dns dnsFlags
 	var client, host, login, mailFrom string
 	var recipients, macros []string
 	var asJSON bool
@@ -50,11 +56,14 @@ The configuration (-c) may be a postseal.toml or an opendkim.conf; the reasons t
 speak of OpenDKIM's parameters. --macro gives the macros of SenderMacro, MTA (that is
 daemon_name) and MacroList, --rcpt the recipients of DontSignMailTo.
 
+Where unpublished_keys is "skip" or "tempfail", DNS is asked whether it shows the keys;
+those that it does not show are withheld.
+
 Without --client the mail comes from this machine, as with sendmail(1). Root asks as
 the daemon's user does, as check-config.
 
 With --json: {decision, reasons: [{code, args}], words: [text], advice: [text], keys:
-[{name, row, domain, selector, auid, algorithm, bits, error}]}; decision is sign, verify,
+[{name, row, domain, selector, auid, algorithm, bits, error, withheld}]}; decision is sign, verify,
 pass (left alone), bad_from, malformed or refuse.`,
 		Example: `  postseal explain user@example.com
   postseal explain user@example.com --client 192.0.2.7
@@ -96,7 +105,15 @@ pass (left alone), bad_from, malformed or refuse.`,
 			}
 			f.Macro = func(name string) (string, bool) { v, ok := known[name]; return v, ok }
 
-			l, err := from.load(cmd, noDNS{})
+			var r dkim.Resolver
+			if dns.set() {
+				asker, err := dns.open(cmd, lookupTimeout)
+				if err != nil {
+					return err
+				}
+				r = asker
+			}
+			l, err := from.load(cmd, r)
 			l.printWarnings(cmd)
 			if err != nil {
 				return l.failed(err)
@@ -108,18 +125,19 @@ pass (left alone), bad_from, malformed or refuse.`,
 			} else {
 				d = l.snapshot.Decide(f)
 			}
-			e, bad := explain(d, l.form)
+			e, bad := explain(d, l)
 			if hint := whoAsked(l.user, bad...); hint != "" && len(bad) > 0 {
 				fmt.Fprintf(cmd.ErrOrStderr(), "postseal: %s\n", hint)
 			}
 			if asJSON {
 				return printJSON(cmd, e)
 			}
-			printExplanation(cmd, e, l.form)
+			printExplanation(cmd, e, l)
 			return nil
 		},
 	}
 	from.add(cmd)
+	dns.add(cmd)
 	addJSON(cmd, &asJSON)
 	fl := cmd.Flags()
 	fl.StringVar(&client, "client", "", "the client's `address` (default: local submission)")
@@ -132,27 +150,45 @@ pass (left alone), bad_from, malformed or refuse.`,
 }
 
 // explain tries the keys of a decision; bad says which cannot sign.
-func explain(d milter.Decision, names form) (e explanation, bad []error) {
+func explain(d milter.Decision, l *loaded) (e explanation, bad []error) {
+	names := l.form
 	e = explanation{Decision: d.Verdict, Reasons: d.Reasons, Words: []string{}, Keys: []explainedKey{}}
 	for _, r := range d.Reasons {
 		e.Words = append(e.Words, names.words(r.String()))
 	}
 	e.Advice = advise(d, names)
+	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
+	defer cancel()
+	var seen milter.Sightings
 	for _, r := range d.Requests {
 		k := explainedKey{Name: r.KeyName, Row: r.Row, Domain: r.Domain, Selector: r.Selector, AUID: r.AUID}
-		if key, err := r.Signer(); err != nil {
+		key, err := r.Signer()
+		if err != nil {
 			k.Error = names.words(err.Error())
 			bad = append(bad, err)
-		} else if a, bits, err := dkim.AlgorithmOf(key.Public()); err == nil {
-			k.Algorithm, k.Bits = string(a), bits
+		} else {
+			if a, bits, err := dkim.AlgorithmOf(key.Public()); err == nil {
+				k.Algorithm, k.Bits = string(a), bits
+			}
+			if why := seen.Withhold(ctx, l.snapshot, r, key.Public()); why != nil {
+				k.Withheld = why.Args[1]
+				e.Reasons = append(e.Reasons, *why)
+				e.Words = append(e.Words, names.words(why.String()))
+			}
 		}
 		e.Keys = append(e.Keys, k)
+		if d.FirstOnly && k.Error == "" && k.Withheld == "" {
+			break
+		}
+	}
+	if nobody := func(k explainedKey) bool { return k.Withheld == "" }; len(e.Keys) > 0 && !slices.ContainsFunc(e.Keys, nobody) {
+		e.Advice = append(e.Advice, names.words("publish the key's record (postseal testkey says what is wrong with it), or wait until DNS shows it everywhere"))
 	}
 	return e, bad
 }
 
-func printExplanation(cmd *cobra.Command, e explanation, names form) {
-	out := cmd.OutOrStdout()
+func printExplanation(cmd *cobra.Command, e explanation, l *loaded) {
+	out, names := cmd.OutOrStdout(), l.form
 	fmt.Fprintf(out, "decision: %s\n", e.Decision)
 	for _, w := range e.Words {
 		fmt.Fprintf(out, "  because %s\n", w)
@@ -170,6 +206,13 @@ func printExplanation(cmd *cobra.Command, e explanation, names form) {
 			continue
 		}
 		fmt.Fprintf(out, " a=%s (%d bits)\n", k.Algorithm, k.Bits)
+		if k.Withheld != "" {
+			effect := "is passed over"
+			if l.cfg.UnpublishedKeys == config.DeferUnpublished {
+				effect = "would have the mail deferred"
+			}
+			fmt.Fprintf(out, "  DOES NOT SIGN and %s (%s): %s\n", effect, names.words("unpublished_keys"), printable(k.Withheld))
+		}
 	}
 }
 
@@ -177,6 +220,3 @@ func printExplanation(cmd *cobra.Command, e explanation, names form) {
 func keyWords(k keys.KeyInfo) string {
 	return fmt.Sprintf("%s: d=%s s=%s %s", k.Name, k.Domain, k.Selector, k.Path)
 }
-
-// noDNS is for commands that ask nobody: explain decides without DNS.
-type noDNS struct{ dkim.Resolver }

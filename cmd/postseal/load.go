@@ -183,3 +183,6 @@ func (n *notices) WithAttrs([]slog.Attr) slog.Handler { return n }
 
 // WithGroup leaves the group out.
 func (n *notices) WithGroup(string) slog.Handler { return n }
+
+// noDNS is for commands that ask nobody.
+type noDNS struct{ dkim.Resolver }
