@@ -13,6 +13,8 @@ type Command struct {
 	// Undo is run to take it back; empty: nothing is. Where it fails, a person has to
 	// run it.
 	Undo []string `json:"undo,omitempty"`
+	// Root: others than root may not run it.
+	Root bool `json:"root,omitempty"`
 }
 
 func (c *Command) Line() string {
@@ -23,7 +25,7 @@ func (c *Command) Line() string {
 }
 
 func (c *Command) Diff() string    { return "" }
-func (c *Command) NeedsRoot() bool { return true }
+func (c *Command) NeedsRoot() bool { return c.Root }
 func (c *Command) kind() string    { return "command" }
 
 func (c *Command) do(ctx context.Context, s System, log func(Change) error) error {

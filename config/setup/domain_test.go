@@ -176,7 +176,7 @@ func TestRequestErrors(t *testing.T) {
 		name, config, want string
 	}{
 		{"no tables", "socket = \"inet:8891@localhost\"\n", "it has no key_table and signing_table"},
-		{"a key file", "socket = \"inet:8891@localhost\"\ndomain = \"example.com\"\nselector = \"old\"\nkey_file = \"DIR/old.private\"\n", "signs with domain, selector and key_file"},
+		{"a key file", "socket = \"inet:8891@localhost\"\ndomain = \"example.com\"\nselector = \"old\"\nkey_file = \"DIR/old.private\"\n", "signs with key_file alone"},
 		{"a list", "socket = \"inet:8891@localhost\"\nkey_table = \"file:DIR/key.table\"\nsigning_table = \"csl:*@example.org=old\"\n", "signing_table is no file that a row can be added to"},
 		{"a missing table", strings.Replace(settings, "key.table", "no.table", 1), "key_table: "},
 	} {

@@ -149,14 +149,14 @@ func (t *MTA) edit(plan *Plan, w *Wiring) (advice string, err error) {
 	reload := t.reload()
 	if w != nil {
 		if t.Running {
-			plan.Add(&Command{Undo: reload})
+			plan.Add(&Command{Undo: reload, Root: true})
 		}
 		plan.Add(w)
 	}
 	if !t.Running {
 		return "start Postfix: " + strings.Join(reload[:len(reload)-1], " ") + " start", nil
 	}
-	plan.Add(&Command{Argv: reload})
+	plan.Add(&Command{Argv: reload, Root: true})
 	return "", nil
 }
 

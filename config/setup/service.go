@@ -79,7 +79,7 @@ func (v *Service) Plan(ctx context.Context, m System, plan *Plan, s *Site) (advi
 	if made || enabled != nil || active != nil {
 		up := append([]string{"systemctl", "enable", "--now"}, units...)
 		down := append([]string{"systemctl", "disable", "--now"}, units...)
-		plan.Add(&Command{Argv: up, Undo: down})
+		plan.Add(&Command{Argv: up, Undo: down, Root: true})
 	}
 	return "", nil
 }
@@ -132,14 +132,14 @@ func (v *Service) units(ctx context.Context, m System, plan *Plan, s *Site) (uni
 	if err != nil {
 		return nil, false, err
 	}
-	plan.Add(&Command{Undo: []string{"systemctl", "daemon-reload"}})
+	plan.Add(&Command{Undo: []string{"systemctl", "daemon-reload"}, Root: true})
 	for _, u := range []string{socketUnit, serviceUnit} {
 		if text, ok := texts[u]; ok {
 			plan.Add(&File{Path: filepath.Join(unitFolder, u), New: true, Mode: 0o644, After: []byte(text)})
 			units = append(units, u)
 		}
 	}
-	plan.Add(&Command{Argv: []string{"systemctl", "daemon-reload"}})
+	plan.Add(&Command{Argv: []string{"systemctl", "daemon-reload"}, Root: true})
 	return units, true, nil
 }
 

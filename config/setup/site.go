@@ -139,7 +139,7 @@ func (s *Site) tables() (key, signing string, err error) {
 	c := s.Config
 	if !c.KeyTable.IsSet() || !c.SigningTable.IsSet() {
 		if c.Domain.IsSet() {
-			return "", "", fmt.Errorf("%s signs with domain, selector and key_file, and has no tables that a domain can be added to", s.Path)
+			return "", "", fmt.Errorf("%s signs with key_file alone, and has no tables that a domain can be added to", s.Path)
 		}
 		return "", "", fmt.Errorf("%s: %w", s.Path, errNoTables)
 	}
