@@ -15,18 +15,19 @@ import (
 
 // Exit codes of every command.
 const (
-	exitOK      = 0
-	exitFailed  = 1  // the answer is no: a signature failed, a key differs, a reload was refused
-	exitUsage   = 64 // EX_USAGE
-	exitNoInput = 66 // EX_NOINPUT
-	exitConfig  = 78 // EX_CONFIG
+	exitOK       = 0
+	exitFailed   = 1  // the answer is no: a signature failed, a key differs, a reload was refused
+	exitUsage    = 64 // EX_USAGE
+	exitNoInput  = 66 // EX_NOINPUT
+	exitSoftware = 70 // EX_SOFTWARE: a defect
+	exitConfig   = 78 // EX_CONFIG
 )
 
 func main() {
 	if name := filepath.Base(os.Args[0]); opendkim.Known(name) {
-		os.Exit(opendkim.Main(name, os.Args[1:]))
+		os.Exit(guard(func() int { return opendkim.Main(name, os.Args[1:]) }))
 	}
-	os.Exit(run(os.Args[1:]))
+	os.Exit(guard(func() int { return run(os.Args[1:]) }))
 }
 
 // run is main without the exit, for the tests.
@@ -117,12 +118,12 @@ Every command but completion takes --json. One that cannot do its work then prin
 {error, exit_status} on standard output, and the error in words on standard error.
 
 Exit status: 0 done; 1 the answer is no (a signature failed, a key differs, no
-daemon answers); 64 a wrong command line; 66 an input cannot be read; 78 the
-configuration has problems.`,
-		Example: `  postseal demo                       see it work, on this machine alone
-  postseal check-config               is /etc/postseal/postseal.toml in order?
-  postseal serve                      run the daemon
-  postseal explain user@example.com   which keys would sign, and why`,
+daemon answers); 64 a wrong command line; 66 an input cannot be read; 70 a defect
+of postseal, which you are asked to report; 78 the configuration has problems.`,
+		Example: `  postseal demo                          # see it work, on this machine alone
+  postseal setup --dry-run example.com   # what would be done to sign its mail?
+  postseal check example.com             # would its mail be signed and trusted?
+  postseal explain user@example.com      # which keys would sign, and why`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		// How far a mistyped command may be from the one that is suggested.
@@ -132,9 +133,10 @@ configuration has problems.`,
 		return exitError{exitUsage, fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	})
 	root.AddCommand(
-		newServe(), newSetup(), newCheck(), newCheckConfig(), newDemo(), newGenkey(), newRotate(), newTestkey(), newSign(), newVerify(),
+		newServe(), newSetup(), newCheck(), newCheckConfig(), newDemo(), newGenkey(), newGenzone(), newRotate(), newTestkey(), newSign(), newVerify(),
 		newExplain(), newImport(), newPing(), newReload(), newStatus(), newVersion(), newCompletion(), newMan(),
 	)
+	arrange(root)
 	addCompletions(root)
 	return root
 }
