@@ -32,9 +32,11 @@ type setupFlags struct {
 	undo      bool
 	all       bool
 	journal   string
-	dns       dnsFlags
-	now       string
-	json      bool
+	bulk      bulkFlags
+	waitFlags
+	dns  dnsFlags
+	now  string
+	json bool
 }
 
 func newSetup() *cobra.Command {
@@ -69,14 +71,27 @@ that was interrupted can be taken back, or finished by the same command.
 The exit status is 0 if all is done, 1 if something could not be done, 78 if the
 configuration that is there has problems or cannot be added to.
 
+--from-file takes thousands of domains. Keys are made on all cores, the tables are written
+once, and a run that was interrupted goes on where it was. --records-out writes the records
+for them, and --update hands them to the zones' name servers by dynamic update (RFC 2136),
+signed with the key of --tsig-key; one that would take the place of another is told, and
+left to --replace.
+
+With --wait nothing is signed with the new keys before every name server of the domain
+shows them; SPF and DMARC do not hold that up. When it ends before that, the same command
+goes on. --nameserver has these asked in place of the domain's own.
+
 With --json: {dry_run, changes: [{kind, text, diff}], left, domains: [{domain, keys: [{name,
 selector, file, new, record, error}], records: [{kind, name, host, value, zone, state,
-note}], advice}], advice}. state is "missing", "different" (another is there: replace it),
+note}], advice}], waiting: [{key, reason}], advice}. state is "missing", "different" (another is there: replace it),
 "published" or "unknown" (DNS did not answer); left is what an undo could not take back.`,
 		Example: `  postseal setup example.com --dry-run
   postseal setup example.com
   postseal setup example.com example.net --address 192.0.2.7
   postseal setup example.org -c /etc/opendkim.conf
+  postseal setup example.com --wait --timeout 2h
+  postseal setup --from-file domains.txt --records-out /root/zones/
+  postseal setup --from-file domains.txt --update --server 192.0.2.53 --tsig-key tsig.key --wait
   postseal setup --undo`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			// What has begun goes on to its end; the next change does not begin.
@@ -87,6 +102,8 @@ note}], advice}], advice}. state is "missing", "different" (another is there: re
 		},
 	}
 	addConfig(cmd, &f.config)
+	f.bulk.add(cmd)
+	f.waitFlags.add(cmd)
 	f.dns.add(cmd)
 	fl := cmd.Flags()
 	fl.StringVar(&f.user, "user", "", "the `user` that the daemon runs as (default: the configuration's, or postseal)")
@@ -123,6 +140,7 @@ type setUp struct {
 	request *setup.Request
 	records *recordBook
 	shown   setupShown
+	failed  bool // something is told that did not work
 }
 
 func (f *setupFlags) run(cmd *cobra.Command, args []string) error {
@@ -161,6 +179,7 @@ func (f *setupFlags) run(cmd *cobra.Command, args []string) error {
 	if err := s.apply(journal); err != nil {
 		return err
 	}
+	_ = journal.Close() // what comes now may take long; each line of it is on the disk
 	return s.finish()
 }
 
@@ -169,20 +188,23 @@ func (f *setupFlags) prepare(cmd *cobra.Command, args []string) (*setUp, error) 
 	s := &setUp{setupFlags: f, cmd: cmd, system: setup.System{Run: runProgram}}
 	var err error
 	switch {
-	case f.undo && (len(args) > 0 || f.unwire):
+	case f.undo && (len(args) > 0 || f.bulk.file != "" || f.unwire):
 		return nil, usage(cmd, "--undo takes back what the journal has, and takes no domain")
 	case f.undo && f.dryRun:
 		return nil, usage(cmd, "--dry-run shows what setup would do, not what --undo would")
 	case f.all && !f.undo:
 		return nil, usage(cmd, "--all is for --undo")
-	case f.unwire && len(args) > 0:
+	case f.unwire && (len(args) > 0 || f.bulk.file != ""):
 		return nil, usage(cmd, "--unwire is for Postfix as a whole, and takes no domain")
 	case f.commands && (!f.unwire || f.json):
 		return nil, usage(cmd, "--commands is for --unwire, without --json")
 	case f.unwire && f.postfix == noPostfix:
 		return nil, usage(cmd, "--unwire is for Postfix")
 	}
-	if s.names, err = domainNames(cmd, args); err != nil {
+	if err := f.waitFlags.check(cmd); err != nil {
+		return nil, err
+	}
+	if s.names, err = f.bulk.domains(cmd, args); err != nil {
 		return nil, err
 	}
 	if s.addresses, err = parseAddresses(cmd, f.addresses); err != nil {
@@ -240,7 +262,9 @@ func (s *setUp) allowed() error {
 
 // apply makes the changes.
 func (s *setUp) apply(j *setup.Journal) error {
-	err := s.plan.Apply(s.cmd.Context(), s.system, j, s.about(), nil)
+	made, end := s.progress()
+	err := s.plan.Apply(s.cmd.Context(), s.system, j, s.about(), made)
+	end()
 	var stopped *setup.Stopped
 	switch {
 	case errors.As(err, &stopped):

@@ -62,7 +62,10 @@ func (s *setUp) planDomains(begun []setup.Change) error {
 	if len(s.names) == 0 {
 		return nil
 	}
-	s.request = &setup.Request{Site: s.site, Domains: s.names, Selector: s.selector, Taken: s.records.taken, Begun: begun}
+	s.request = &setup.Request{Site: s.site, Domains: s.names, Selector: s.selector, Taken: s.records.taken, Begun: begun, SignLater: s.wait && !s.dryRun}
+	if s.many() && s.records.down == nil {
+		s.request.Taken = s.takenMany()
+	}
 	domains, err := s.request.Plan(&s.plan)
 	if err != nil {
 		return exitError{exitConfig, errorIn{fmt.Errorf("%w\n%s", err, s.byHand()), s.form()}}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -16,7 +17,14 @@ type setupShown struct {
 	Changes []setupChange  `json:"changes"`
 	Left    []string       `json:"left,omitempty"`
 	Domains []*setupDomain `json:"domains"`
+	// Waiting are keys that --wait did not see in time.
+	Waiting []setupWaiting `json:"waiting,omitempty"`
 	Advice  []string       `json:"advice,omitempty"`
+}
+
+type setupWaiting struct {
+	Key    string `json:"key"`
+	Reason string `json:"reason"`
 }
 
 type setupChange struct {
@@ -44,17 +52,39 @@ type setupKey struct {
 // mostShown is how many domains' records are printed for people.
 const mostShown = 10
 
-// finish finds the records and prints everything.
+// finish finds the records, hands them over, prints everything, and waits.
 func (s *setUp) finish() error {
 	for _, c := range s.plan.Changes {
 		s.shown.add(c)
 	}
-	if err := s.findRecords(); err != nil {
-		return err
+	for _, step := range []func() error{s.findRecords, s.handOver, s.writeOut} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	if !s.json {
+		if err := s.print(); err != nil {
+			return err
+		}
+	}
+	if s.wait && !s.dryRun {
+		if err := s.waitAndSign(); err != nil {
+			return err
+		}
 	}
 	if s.json {
-		return printJSON(s.cmd, s.shown)
+		if err := printJSON(s.cmd, s.shown); err != nil {
+			return err
+		}
 	}
+	if s.failed {
+		return exitError{code: exitFailed}
+	}
+	return nil
+}
+
+// print prints what was done, and what is to be.
+func (s *setUp) print() error {
 	out := s.cmd.OutOrStdout()
 	var err error
 	switch {
@@ -88,23 +118,32 @@ func (s *setUp) findRecords() error {
 	if len(s.setupFlags.addresses) == 0 {
 		s.addresses, _ = ownAddresses()
 	}
+	if s.many() {
+		s.shown.Domains = s.findMany(s.findDomain)
+		return nil
+	}
 	ctx, cancel := s.withTimeout()
 	defer cancel()
 	for _, d := range s.domains {
-		shown := &setupDomain{Domain: d.Name, Records: s.records.of(ctx, d)}
-		for _, k := range d.Keys {
-			key := setupKey{Name: k.Name, Selector: k.Selector, File: k.Path, New: k.New(), Record: k.Record()}
-			if k.Err != nil {
-				key.Error = k.Err.Error()
-			}
-			shown.Keys = append(shown.Keys, key)
-		}
-		for _, a := range d.Advice {
-			shown.Advice = append(shown.Advice, s.form().words(a))
-		}
-		s.shown.Domains = append(s.shown.Domains, shown)
+		s.shown.Domains = append(s.shown.Domains, s.findDomain(ctx, s.records, d))
 	}
 	return nil
+}
+
+// findDomain is what is to be said of one domain.
+func (s *setUp) findDomain(ctx context.Context, book *recordBook, d *setup.Domain) *setupDomain {
+	shown := &setupDomain{Domain: d.Name, Records: book.of(ctx, d)}
+	for _, k := range d.Keys {
+		key := setupKey{Name: k.Name, Selector: k.Selector, File: k.Path, New: k.New(), Record: k.Record()}
+		if k.Err != nil {
+			key.Error = k.Err.Error()
+		}
+		shown.Keys = append(shown.Keys, key)
+	}
+	for _, a := range d.Advice {
+		shown.Advice = append(shown.Advice, s.form().words(a))
+	}
+	return shown
 }
 
 // printChanges says what was done.
@@ -140,26 +179,14 @@ func (s *setUp) printDomains(out io.Writer) {
 // printRecords prints the records of a domain that DNS does not show.
 func (s *setUp) printRecords(out io.Writer, d *setupDomain) {
 	p := terminal.Colors(out)
-	var due []*setupRecord
-	for _, r := range d.Records {
-		if r.due() {
-			due = append(due, r)
-		}
-	}
+	due := d.due()
 	if len(due) == 0 {
 		fmt.Fprintf(out, "\nDNS has all records of %s.\n", d.Domain)
 		return
 	}
 	fmt.Fprintf(out, "\n%s\n\n", p.Bold("Publish in DNS for "+d.Domain+", in a zone file:"))
 	for _, r := range due {
-		switch {
-		case r.Value == "":
-			fmt.Fprintf(out, "; %s: the record comes with the key\n", r.Name)
-		case r.State == stateDifferent:
-			fmt.Fprintf(out, "; in place of the record that is there:\n%s", r.Zone)
-		default:
-			fmt.Fprint(out, r.Zone)
-		}
+		fmt.Fprint(out, r.lines())
 	}
 	fmt.Fprintf(out, "\n%s\n", p.Bold("or in a web form (type TXT; host name, and value on one line):"))
 	for _, r := range due {

@@ -47,6 +47,9 @@ func (f *updateFlags) open(cmd *cobra.Command, asker resolver.Asker) (*zone.Upda
 	if err := u.Check(); err != nil {
 		return nil, usage(cmd, "--server: %w", err)
 	}
+	if f.server == "" && asker == nil {
+		return nil, usage(cmd, "DNS cannot be asked for the primary of the zones: give --server")
+	}
 	if f.keyFile == "" {
 		return u, nil
 	}

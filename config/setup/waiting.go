@@ -33,7 +33,7 @@ func waitingKeys(table []keys.Entry, signing *dataset.Set) map[string][]keys.Ent
 // that does not sign yet; nil if there is none.
 func (p *planner) waitingKey(domain, dir, kind string) *Key {
 	for _, e := range slices.Backward(p.waiting[domain]) {
-		if filepath.Dir(e.Path()) != dir {
+		if filepath.Dir(e.Path()) != dir || p.begun[e.Path()] != nil { // that one is found by its path
 			continue
 		}
 		private, err := e.Private()
@@ -43,6 +43,16 @@ func (p *planner) waitingKey(domain, dir, kind string) *Key {
 		return &Key{Name: e.Name, Domain: domain, Selector: e.Selector, Path: e.Path(), kind: kind, public: private.Public()}
 	}
 	return nil
+}
+
+// Names are those of the records that the keys of a domain will have, unless they are
+// taken.
+func (r *Request) Names(domain string) []string {
+	var names []string
+	for _, kind := range kinds {
+		names = append(names, r.Selector+kind.letter+"._domainkey."+domain)
+	}
+	return names
 }
 
 // kindOf is the type of a key as [keys.Generate] has it.
