@@ -92,7 +92,7 @@ func (i *inspection) contentFilters() {
 func names(list []*Service) string {
 	var texts []string
 	for _, s := range list {
-		texts = append(texts, s.Name)
+		texts = append(texts, shown(s.Name))
 	}
 	return strings.Join(texts, ", ")
 }

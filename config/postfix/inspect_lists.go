@@ -143,7 +143,7 @@ func (i *inspection) overrides() {
 	}
 	for _, s := range i.intake {
 		if !i.has(s, smtpList) && i.overridden(s, smtpList) {
-			i.override(s, smtpList, fmt.Sprintf("Mail that the service %s takes in is neither signed nor verified.", s.Name))
+			i.override(s, smtpList, fmt.Sprintf("Mail that the service %s takes in is neither signed nor verified.", shown(s.Name)))
 		}
 		if _, ok := s.Override("receive_override_options"); ok && i.away(s) {
 			i.noMilters(s)
@@ -179,7 +179,7 @@ func (i *inspection) override(s *Service, name, effect string) {
 		fix = i.fixLists([]place{{s.String(), name}})
 	}
 	i.add(MilterOverridden, finding.Problem,
-		fmt.Sprintf("The service %s in %s/master.cf has \"-o %s=%s\", without postseal.", s.Name, i.Dir, name, s.written[name]),
+		fmt.Sprintf("The service %s in %s/master.cf has \"-o %s=%s\", without postseal.", shown(s.Name), i.Dir, name, shown(s.written[name])),
 		effect, fix)
 }
 
@@ -188,7 +188,7 @@ func (i *inspection) noMilters(s *Service) {
 	const parameter = "receive_override_options"
 	where, what, value := i.Dir+"/main.cf", "All mail", i.Written(parameter)
 	if s != nil {
-		where, what, value = fmt.Sprintf("the service %s in %s/master.cf", s.Name, i.Dir), "Mail that this service takes in", s.written[parameter]
+		where, what, value = fmt.Sprintf("the service %s in %s/master.cf", shown(s.Name), i.Dir), "Mail that this service takes in", s.written[parameter]
 	}
 	rest := slices.DeleteFunc(words(value), func(w string) bool { return w == "no_milters" })
 	edit := i.set(s, parameter, strings.Join(rest, ","))

@@ -191,7 +191,7 @@ func (i *inspection) misplaced(u use, full string, visible bool) {
 		where = fmt.Sprintf(", whose root folder is %s,", i.Queue())
 	}
 	i.add(SocketOutside, finding.Problem,
-		fmt.Sprintf("The service %s%s looks for %s at %s; postseal listens at %s.", i.serviceName(u), where, u.address, full, ours.Address),
+		fmt.Sprintf("The service %s%s looks for %s at %s; postseal listens at %s.", i.serviceName(u), where, shown(u.address), shown(full), ours.Address),
 		"It cannot reach postseal: mail is deferred, or does what milter_default_action says.",
 		i.renamed(u, ours))
 }
@@ -200,7 +200,7 @@ func (i *inspection) serviceName(u use) string {
 	if u.service == nil {
 		return "cleanup"
 	}
-	return u.service.Name
+	return shown(u.service.Name)
 }
 
 // renamed is what has lists name our socket as the services see it.

@@ -131,7 +131,7 @@ func (t *MTA) UnwireCommands(s *Site) ([]string, error) {
 // reload is the command that has Postfix read its configuration anew.
 func (t *MTA) reload() []string {
 	if t.Dir != "" {
-		return []string{"postfix", "-c", t.Dir, "reload"}
+		return []string{"postfix", "-c", t.Config.Dir, "reload"}
 	}
 	return []string{"postfix", "reload"}
 }
