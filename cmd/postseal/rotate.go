@@ -72,6 +72,7 @@ withdraw or a warning: warn-gone, warn-back, warn-signs.`,
   postseal rotate --auto 90d          what the timer does
   postseal rotate                     the keys and their states
   postseal rotate example.com --abort`,
+		ValidArgsFunction: completeDomain,
 		RunE: func(cmd *cobra.Command, domains []string) error {
 			f.cmd = cmd
 			if err := f.check(domains); err != nil {

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"crypto"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,7 +11,6 @@ import (
 
 	"github.com/postseal/postseal/cmd/postseal/terminal"
 	"github.com/postseal/postseal/config"
-	"github.com/postseal/postseal/keys/published"
 	"github.com/postseal/postseal/keys/rotation"
 	"github.com/postseal/postseal/keys/zone"
 	"github.com/postseal/postseal/milter"
@@ -100,34 +97,11 @@ func (f *rotateFlags) open() (*rotating, error) {
 // zones is the DNS of the flags: the domain's own name servers, or those that were
 // named in their place.
 func (r *rotating) zones() (*rotation.Zones, error) {
-	asker, err := r.dns.open(r.cmd, lookupTimeout)
+	see, asker, err := r.dns.sights(r.cmd)
 	if err != nil {
 		return nil, err
 	}
-	lookup := resolver.Lookup{Asker: asker}
-	z := &rotation.Zones{Ask: asker, Updater: r.updater}
-	z.Sight = func(ctx context.Context, domain, selector string, pub crypto.PublicKey) (published.Sight, error) {
-		return published.Everywhere(ctx, lookup, domain, selector, pub)
-	}
-	if !r.dns.set() {
-		return z, nil
-	}
-	servers := []published.NameServer{{Address: r.dns.records, Ask: asker.Ask}}
-	if r.dns.records == "" {
-		servers = nil
-		for _, address := range r.dns.nameservers {
-			one := dnsFlags{nameservers: []string{address}}
-			asker, err := one.open(r.cmd, lookupTimeout)
-			if err != nil {
-				return nil, err
-			}
-			servers = append(servers, published.NameServer{Address: address, Ask: asker.Ask})
-		}
-	}
-	z.Sight = func(ctx context.Context, domain, selector string, pub crypto.PublicKey) (published.Sight, error) {
-		return published.At(ctx, servers, domain, selector, pub)
-	}
-	return z, nil
+	return &rotation.Zones{Ask: asker, Updater: r.updater, Sight: see}, nil
 }
 
 // setUpdate takes --update.
@@ -263,8 +237,10 @@ func (r *rotating) advance(domains []string) (events []rotation.Event, failed []
 		}
 		going = append(going, d)
 	}
-	if err := r.Ledger.Save(); err != nil {
-		return nil, nil, r.unreadable(err)
+	if r.handed != nil || r.cmd.Flags().Changed("keep") {
+		if err := r.Ledger.Save(); err != nil {
+			return nil, nil, r.unreadable(err)
+		}
 	}
 	if r.dryRun {
 		events, err = r.Preview(ctx, going...)

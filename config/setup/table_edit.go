@@ -98,11 +98,12 @@ func (t *Table) replace(text string) (err error) {
 			err = errors.Join(err, os.Remove(f.Name()), f.Close())
 		}
 	}()
+	_, err = f.WriteString(text)
+	err = errors.Join(err, f.Chmod(info.Mode().Perm()))
 	if owner, ok := info.Sys().(*syscall.Stat_t); ok {
-		err = f.Chown(int(owner.Uid), int(owner.Gid))
+		err = errors.Join(err, f.Chown(int(owner.Uid), int(owner.Gid))) // last: then it is not ours
 	}
-	_, werr := f.WriteString(text)
-	err = errors.Join(err, werr, f.Chmod(info.Mode().Perm()), f.Sync(), syscall.Flock(int(f.Fd()), syscall.LOCK_EX))
+	err = errors.Join(err, f.Sync(), syscall.Flock(int(f.Fd()), syscall.LOCK_EX))
 	if err == nil {
 		err = os.Rename(f.Name(), path)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/miekg/dns"
 	"github.com/postseal/postseal/keys/published"
@@ -39,12 +40,14 @@ func (z *Zones) Look(ctx context.Context, k Key) (View, error) {
 	}
 	v := View{TTL: sight.TTL}
 	var why []string
+	var other time.Duration // for how long others may remember that it is not there
 	for _, s := range sight.Servers {
 		switch {
 		case s.Shows:
 			v.Anywhere = true
 		case !s.Silent:
 			v.Shown = Missing
+			other = max(other, s.TTL)
 		}
 		if !s.Shows && s.Why != "" && !slices.Contains(why, s.Why) {
 			why = append(why, s.Why)
@@ -52,6 +55,9 @@ func (z *Zones) Look(ctx context.Context, k Key) (View, error) {
 	}
 	if sight.Everywhere() {
 		v.Shown = Everywhere
+	}
+	if v.Shown == Missing {
+		v.TTL = other
 	}
 	v.Why = strings.Join(why, " ")
 	if k.State == Retiring || k.State == Retired {

@@ -47,8 +47,8 @@ type Sight struct {
 	DNS Shown
 	// Anywhere: at least one name server shows it.
 	Anywhere bool
-	// TTL is the longest that a resolver may remember what the name servers say now,
-	// be it that there is no record.
+	// TTL is the longest that a resolver may remember what the name servers say now that
+	// do not show the key, be it that there is no record; or what all say.
 	TTL time.Duration
 	// Listed: key_table has it. Signs: a row of signing_table names it.
 	Listed, Signs bool

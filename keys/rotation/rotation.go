@@ -55,7 +55,9 @@ type DNS interface {
 type View struct {
 	Shown    Shown
 	Anywhere bool
-	TTL      time.Duration
+	// TTL is for how long resolvers may remember it; where not all show the key, what those
+	// say that do not.
+	TTL time.Duration
 	// Why says in words why they do not all show it.
 	Why string
 	// Alias is where the name of an old key's record leads (CNAME): who keeps that is the

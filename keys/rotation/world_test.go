@@ -171,12 +171,15 @@ func (w *world) Look(_ context.Context, k Key) (View, error) {
 		text := w.at(server, k.RecordName(), w.now)
 		switch {
 		case text == k.Record:
-			v.Anywhere, v.TTL = true, max(v.TTL, recordTTL)
+			v.Anywhere = true
 		case text == "":
 			v.Shown, v.TTL = Missing, max(v.TTL, negativeTTL)
 		default:
 			v.Shown, v.TTL = Missing, max(v.TTL, recordTTL)
 		}
+	}
+	if v.Shown == Everywhere {
+		v.TTL = recordTTL
 	}
 	return v, nil
 }
