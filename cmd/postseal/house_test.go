@@ -93,7 +93,7 @@ func TestHouse(t *testing.T) {
 		"keys/libcrypto":  {},
 		"keys/zone":       {"config/dataset", "keys", "keys/libcrypto", "milter/dkim", "milter/latency", "milter/resolver"},
 		"deploy":          {},
-		"keys/rotation":   {"keys", "keys/libcrypto", "keys/published", "keys/zone", "config/dataset", "config/postfix", "config/setup", "milter/dkim", "milter/finding", "milter/latency", "milter/resolver"},
+		"keys/rotation":   {"keys", "keys/libcrypto", "keys/published", "keys/zone", "config/dataset", "config/postfix", "config/setup", "milter/dkim", "milter/finding", "milter/latency", "milter/resolver", "config", "config/opendkim", "deploy", "milter/wire"},
 		"keys/published":  {"keys", "keys/libcrypto", "config/dataset", "milter/dkim", "milter/finding", "milter/latency", "milter/resolver"},
 	}
 	opensNothing := []string{"milter/wire", "milter/dkim", "milter/authres", "milter/mailbox", "milter/rewrite"}

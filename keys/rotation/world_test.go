@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -286,5 +284,3 @@ func (w *world) files() map[string]string {
 	}
 	return files
 }
-
-func names(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
