@@ -35,6 +35,7 @@ type checkFlags struct {
 	postfix   string
 	now       string
 	json      bool
+	notes     bool
 
 	form form // of the configuration
 }
@@ -89,6 +90,7 @@ publish, zone}].`,
 	fl.StringSliceVar(&f.addresses, "address", nil, "mail leaves from this `address`, as the world sees it; may be repeated (default: the system's)")
 	fl.StringVar(&f.helo, "helo", "", "the `name` that the mail server gives itself (default: Postfix's myhostname)")
 	fl.StringVar(&f.postfix, "postfix", "", "Postfix's configuration `folder` (default: the one that postconf takes), or none")
+	fl.BoolVar(&f.notes, "notes", false, "say of notes, too, what they cause and what to do")
 	addNow(cmd, &f.now)
 	addJSON(cmd, &f.json)
 	return cmd

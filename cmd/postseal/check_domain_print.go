@@ -22,7 +22,7 @@ var sectionNames = map[string]string{
 }
 
 const (
-	nameColumns  = 9  // of a section's name
+	nameColumns  = 8  // of a section's name
 	levelColumns = 9  // of a state or a level
 	least        = 40 // columns that text gets however narrow the screen is
 )
@@ -33,11 +33,13 @@ type screen struct {
 	terminal.Palette
 	form  form
 	width int
+	notes bool // in full
+	brief int  // notes that are not
 }
 
 func (f *checkFlags) print(cmd *cobra.Command, r *check.Report) error {
 	out := cmd.OutOrStdout()
-	s := &screen{Palette: terminal.Colors(out), form: f.form, width: max(terminal.Width(out), nameColumns+levelColumns+least)}
+	s := &screen{Palette: terminal.Colors(out), form: f.form, notes: f.notes, width: max(terminal.Width(out), nameColumns+levelColumns+least)}
 	if len(r.Domains) == 1 {
 		d := r.Domains[0]
 		s.heading(d.Domain, append(append([]*check.Section{}, d.Sections...), r.Machine...))
@@ -46,6 +48,9 @@ func (f *checkFlags) print(cmd *cobra.Command, r *check.Report) error {
 		s.table(r)
 	}
 	s.sections(r.Machine)
+	if s.brief > 0 {
+		s.WriteString(s.Faint("\nWhat notes cause, and what to do: --notes") + "\n")
+	}
 	_, err := io.WriteString(out, s.String())
 	return err
 }
@@ -140,9 +145,14 @@ func (s *screen) section(section *check.Section) {
 	}
 }
 
-// finding prints what is wrong, what it causes and what mends it.
+// finding prints what is wrong, what it causes and what mends it; of a note that it is
+// there, unless notes are asked for in full.
 func (s *screen) finding(f check.Finding) {
 	s.line("", s.pad(s.level(f.Level, string(f.Level)), levelColumns), s.form.words(printable(f.Text)))
+	if f.Level == finding.Note && !s.notes {
+		s.brief++
+		return
+	}
 	if f.Effect != "" {
 		s.line("", s.pad("", levelColumns), s.form.words(printable(f.Effect)))
 	}

@@ -208,26 +208,37 @@ func (c *Checker) file(k *Key, s *Section) {
 	s.add(k.Name, f)
 }
 
-// taken looks whether the running daemon signs with the key.
+// taken looks whether the running daemon signs with the key. What the daemon says of a
+// file is of the last time that it read it, and it reads it again with the next mail; but
+// what keeps it out now will keep it out then.
 func (c *Checker) taken(k *Key, s *Section) {
 	if c.daemon == nil || len(c.daemon.LastReload.Problems) > 0 {
 		return // the daemon's own section says so
 	}
-	f := finding.Finding{
-		Code: NotTaken, Level: finding.Problem,
-		Text:   fmt.Sprintf("The running daemon does not have the key %q: it has other tables.", k.Key),
-		Effect: "Mail leaves without its signature until it reads them.",
-		Fix:    "Have it read them:\n  postseal reload",
+	const fix = "Have it read its tables and keys:\n  postseal reload"
+	i := slices.IndexFunc(c.daemon.Keys, func(has keys.KeyInfo) bool { return has.Name == k.Key && has.Selector == k.Selector })
+	if i < 0 {
+		s.add(k.Name, finding.Finding{
+			Code: NotTaken, Level: finding.Problem,
+			Text:   fmt.Sprintf("The running daemon does not have the key %q: it has other tables.", k.Key),
+			Effect: "Mail leaves without its signature until it reads them.", Fix: fix,
+		})
+		return
 	}
-	for _, has := range c.daemon.Keys {
-		if has.Name != k.Key || has.Selector != k.Selector {
-			continue
-		}
-		if has.State != keys.StateDisabled && has.State != keys.StateStale {
-			return
-		}
-		f.Text = fmt.Sprintf("The running daemon cannot use the key %q, which is in order now: %s.", k.Key, has.Error)
+	has := c.daemon.Keys[i]
+	if has.State != keys.StateDisabled && has.State != keys.StateStale {
+		return
+	}
+	f := finding.Finding{
+		Code: NotTaken, Level: finding.Note,
+		Text:   fmt.Sprintf("When the daemon last read the key %q it could not use it: %s.", k.Key, has.Error),
+		Effect: "It reads it again with the next mail.", Fix: fix,
+	}
+	if strings.Contains(has.Error, fs.ErrPermission.Error()) {
+		f.Level = finding.Problem
+		f.Text = fmt.Sprintf("The running daemon cannot read the key %q, which its user can: %s.", k.Key, has.Error)
 		f.Effect = "Mail that it should sign is deferred, or signed with the key from before."
+		f.Fix = "If the file is new or in a new place, a restart lets the daemon get at it:\n  systemctl restart postseal"
 	}
 	s.add(k.Name, f)
 }

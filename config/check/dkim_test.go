@@ -116,8 +116,9 @@ func TestDKIMFix(t *testing.T) {
 func TestDKIMDaemon(t *testing.T) {
 	r := keys.KeyInfo{Name: "r", Selector: "20261122r", State: keys.StateReady}
 	e := keys.KeyInfo{Name: "e", Selector: "20261122e", State: keys.StateUnread}
-	stale := e
+	stale, kept := e, e
 	stale.State, stale.Error = keys.StateStale, "no PEM block"
+	kept.State, kept.Error = keys.StateDisabled, "open e.private: permission denied"
 	for _, tt := range []struct {
 		name   string
 		daemon milter.Status
@@ -125,7 +126,8 @@ func TestDKIMDaemon(t *testing.T) {
 	}{
 		{"both", milter.Status{Keys: []keys.KeyInfo{r, e}}, nil},
 		{"one is missing", milter.Status{Keys: []keys.KeyInfo{r}}, []string{"problem:not-taken"}},
-		{"one is of before", milter.Status{Keys: []keys.KeyInfo{r, stale}}, []string{"problem:not-taken"}},
+		{"one was bad", milter.Status{Keys: []keys.KeyInfo{r, stale}}, []string{"note:not-taken"}},
+		{"one is kept from it", milter.Status{Keys: []keys.KeyInfo{r, kept}}, []string{"problem:not-taken"}},
 		{"a reload failed", milter.Status{Keys: []keys.KeyInfo{r}, LastReload: milter.Reloaded{Time: time.Unix(1, 0), Problems: []string{"key_table: no"}}}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

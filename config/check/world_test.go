@@ -3,6 +3,7 @@ package check
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"net/netip"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/postseal/postseal/config/postfix"
+	"github.com/postseal/postseal/keys"
 	"github.com/postseal/postseal/milter"
 	"github.com/postseal/postseal/milter/finding"
 	"github.com/postseal/postseal/milter/resolver"
@@ -210,5 +212,64 @@ func TestSum(t *testing.T) {
 		if r.Sum(); r.State != tt.want || r.OK != tt.ok || r.Domains[0].State != tt.want {
 			t.Errorf("%v: %s, %v; want %s, %v", tt.states, r.State, r.OK, tt.want, tt.ok)
 		}
+	}
+}
+
+// What DNS says becomes a line of a fix only in a form that a person can copy: no text
+// of a stranger makes a command.
+func FuzzForeignText(f *testing.F) {
+	for _, seed := range []string{
+		"v=spf1 \n  rm -rf / -all", "v=DMARC1; p=none; rua=mailto:a@b.example\n  rm -rf /", "v=DMARC1; p=none; x=\"\n  postconf -e x=y", "v=spf1 include:\x1b[2J.example ~all",
+		"v=DMARC1; p=\n  reboot", "v=DKIM1; p=\n  reboot", "v=spf1 ip5:\n  reboot +all", "v=DMARC1; p=none; rua=mailto:x\n@y.example",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		c := &Checker{DNS: everywhere{resolver.NewRecords(nil), text}, FromFile: true, Wants: func(string) bool { return true }}
+		for name, look := range map[string]func(context.Context, string, *Section){
+			SectionSPF:   c.spf,
+			SectionDMARC: func(ctx context.Context, domain string, s *Section) { c.dmarc(ctx, domain, nil, s) },
+		} {
+			for _, f := range c.look(look, name).Findings {
+				if strings.ContainsFunc(f.Fix, func(r rune) bool { return r < ' ' }) {
+					t.Errorf("%s: %s: %q", name, f.Code, f.Fix)
+				}
+			}
+		}
+	})
+}
+
+// everywhere has one text at every name.
+type everywhere struct {
+	*resolver.Records
+	text string
+}
+
+func (e everywhere) LookupTXT(context.Context, string) ([]string, bool, error) {
+	return []string{e.text}, false, nil
+}
+
+// Whose key file it is decides what is said of one that cannot be read.
+func TestKeyFile(t *testing.T) {
+	denied := &keys.KeyError{Name: "r", Path: "/k/r.private", Err: &fs.PathError{Op: "open", Path: "/k/r.private", Err: fs.ErrPermission}}
+	for _, tt := range []struct {
+		name     string
+		err      error
+		stranger bool
+		want     []string
+	}{
+		{"the daemon's user may not read it", denied, false, []string{"problem:key-file"}},
+		{"somebody else may not", denied, true, []string{"unknown:key-file"}},
+		{"it is not safe", &keys.KeyError{Err: &keys.UnsafeError{Reason: "open to all", Fix: "chmod 0600 /k/r.private"}}, true, []string{"problem:unsafe-file"}},
+		{"it is gone", &keys.KeyError{Err: fs.ErrNotExist}, true, []string{"problem:key-file"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newSection(SectionDKIM)
+			(&Checker{Stranger: tt.stranger}).file(&Key{File: "/k/r.private", Domain: "example.com", err: tt.err}, s)
+			if diff := cmp.Diff(tt.want, found(s)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			hasWords(t, s)
+		})
 	}
 }
