@@ -121,7 +121,7 @@ func (s *server) trust(answer, question *dns.Msg, cause error) error {
 	case errors.Is(cause, dns.ErrTime):
 		// The signature is right; its time is compared with the clock that is ours.
 		if apart := s.now().Sub(time.Unix(int64(sig.TimeSigned), 0)).Abs(); apart > fudge*time.Second {
-			return fmt.Errorf("%s signed its answer at a time that is %s from now: set the clocks right", s.addr, apart.Round(time.Second))
+			return fmt.Errorf("%s signed its answer at a time that is %s from now: set the clocks right", s.addr, apart.Round(time.Minute))
 		}
 		return nil
 	case errors.Is(cause, dns.ErrAuth):
