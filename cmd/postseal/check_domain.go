@@ -74,7 +74,8 @@ sections: [{name, state, summary, findings: [{subject, code, level, text, effect
 keys, spf, dmarc}]. state is ok, warning, unknown, problem or skipped, level is note,
 warning, unknown or problem, fix may have several lines; keys: [{key, row, file, domain,
 selector, name, algorithm, bits, signs, sender, usable, same, dnssec, ttl (in seconds),
-publish, zone}].`,
+publish, zone}]; spf: {records, lookups, voids, tree}; dmarc: {record, from, source, tag,
+policy, organization, walk, rua, ruf}.`,
 		Example: `  postseal check example.com
   postseal check
   postseal check example.com --only dkim,spf,dmarc --address 192.0.2.7
@@ -202,7 +203,7 @@ func (f *checkFlags) machine(cmd *cobra.Command, c *check.Checker, report *check
 		c.UID, c.Stranger = os.Geteuid(), isStranger(cmd, l)
 	}
 	f.form = l.form
-	report.Machine = append(append(report.Machine, check.Config(f.from.path, problems, hint)), sections...)
+	report.Machine = append(append(report.Machine, check.Config(f.from.path, l.warnings, problems, hint)), sections...)
 	return err == nil
 }
 

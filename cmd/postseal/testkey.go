@@ -234,9 +234,7 @@ func (k *keyTest) take(r *published.Report) {
 		k.Type, k.Bits = string(r.Key.Type), r.Key.Bits
 		k.Compared = k.public != nil
 	}
-	for _, f := range r.Findings {
-		k.Findings = append(k.Findings, f)
-	}
+	k.Findings = append(k.Findings, r.Findings...)
 	k.Usable = k.Findings.Worst() != published.Problem
 	if k.public != nil {
 		k.Publish = keys.RecordText(k.public)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/postseal/postseal/milter"
@@ -71,11 +72,22 @@ func daemonSection(status milter.Status, dir string, err error) *Section {
 	return s
 }
 
-// Config is the section about the configuration at path, with the problems that it has
-// and the one as whom they were met.
-func Config(path string, problems []string, hint string) *Section {
+// Config is the section about the configuration at path: its warnings, and the problems
+// that it has with the one as whom they were met.
+func Config(path string, warnings, problems []string, hint string) *Section {
 	s := newSection(SectionConfig)
 	s.Summary = path
+	if len(warnings) > 0 {
+		more := ""
+		if n := len(warnings) - 1; n > 0 {
+			more = fmt.Sprintf(" (and %d more)", n)
+		}
+		s.add("", finding.Finding{
+			Code: configWarning, Level: finding.Note,
+			Text:   fmt.Sprintf("The configuration is read with a warning: %s%s.", strings.TrimSuffix(warnings[0], "."), more),
+			Effect: "Something in it may not mean what it seems to mean.", Fix: "postseal check-config -c " + path,
+		})
+	}
 	const most = 10
 	for i, p := range problems {
 		if i == most {
@@ -98,5 +110,10 @@ func Config(path string, problems []string, hint string) *Section {
 	return s
 }
 
-// badConfig: the configuration has a problem.
-const badConfig finding.Code = "configuration"
+// The kinds of findings about the configuration.
+const (
+	// badConfig: it has a problem.
+	badConfig finding.Code = "configuration"
+	// configWarning: it has warnings.
+	configWarning finding.Code = "configuration-warning"
+)

@@ -25,7 +25,11 @@ const (
 // Host is the section about the names of this machine's addresses.
 func (c *Checker) Host(ctx context.Context) *Section {
 	s := newSection(SectionHost)
-	if len(c.Addresses) == 0 {
+	switch {
+	case c.Relay != "":
+		s.State, s.Summary = Skipped, fmt.Sprintf("not looked at: mail leaves through %s (relayhost)", c.Relay)
+		return s
+	case len(c.Addresses) == 0:
 		s.State, s.Summary = Skipped, "not looked at: this machine has no public address; --address names it"
 		return s
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/postseal/postseal/milter"
 	"github.com/postseal/postseal/milter/finding"
 	"github.com/postseal/postseal/milter/hosts"
+	"github.com/postseal/postseal/milter/spf"
 )
 
 // The kinds of findings about Postfix, beside those of package postfix.
@@ -45,8 +46,8 @@ func (c *Checker) ReadPostfix(ctx context.Context, dir string) {
 	c.Relay = c.mail.Value("relayhost")
 }
 
-// Bound are the addresses that Postfix is told to send from; any others are left out
-// where it does not use their family (inet_protocols).
+// Bound are the addresses that Postfix is told to send from, else those of addrs whose
+// family it uses (inet_protocols). One that the world does not see is left out.
 func (c *Checker) Bound(addrs []netip.Addr) []netip.Addr {
 	if c.mail == nil {
 		return addrs
@@ -62,7 +63,9 @@ func (c *Checker) Bound(addrs []netip.Addr) []netip.Addr {
 			continue
 		}
 		if a, err := netip.ParseAddr(c.mail.Value(family.parameter)); err == nil && a.IsGlobalUnicast() {
-			list = append(list, a)
+			if spf.IsPublic(a) {
+				list = append(list, a)
+			}
 			continue
 		}
 		for _, a := range addrs {
