@@ -1,11 +1,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/postseal/postseal/cmd/postseal/service"
@@ -19,10 +19,8 @@ type tableFiles struct {
 	cfg          *config.Config
 	form         form
 	key, signing *setup.Table
-	// user is the daemon's, and uid its number, where root gives it the key; else "",
-	// and -1.
+	// user is the daemon's, where root gives it the key; else "".
 	user string
-	uid  int
 }
 
 // openTables opens the tables of the configuration at path, and finds the user of
@@ -36,7 +34,7 @@ func openTables(cmd *cobra.Command, path, user string) (*tableFiles, error) {
 		return nil, err
 	}
 	t := &tableFiles{cfg: cfg, form: formOf(path)}
-	if t.user, t.uid, err = keyOwner(cmd, cfg, user); err != nil {
+	if t.user, _, err = keyOwner(cmd, cfg, user); err != nil {
 		return nil, err
 	}
 	if t.key, err = setup.OpenTable("key_table", cfg.KeyTable, cfg.BaseDirectory); err == nil {
@@ -90,39 +88,23 @@ func (t *tableFiles) prepare(g *generated) error {
 	if g.File != "" {
 		return nil
 	}
-	dir := filepath.Join(filepath.Dir(t.key.Path()), "keys", g.Domain)
-	g.File = dir + "/"
-	return t.makeFolder(dir)
+	var plan setup.Plan
+	g.File = plan.KeyFolder(t.key.Path(), g.Domain, t.owner()) + "/"
+	return plan.Apply(context.Background(), setup.System{}, nil, "", nil)
 }
 
-// makeFolder makes a folder that only the daemon's user can read, and those above
-// it that are not there.
-func (t *tableFiles) makeFolder(dir string) error {
-	if _, err := os.Stat(dir); err == nil {
-		return nil
-	}
-	if err := t.makeFolder(filepath.Dir(dir)); err != nil {
-		return err
-	}
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return err
-	}
-	return t.give(dir)
-}
-
-// give makes the daemon's user the owner. Who that is can write to the folder of the
-// keys: a link in the file's place is not followed.
-func (t *tableFiles) give(path string) error { return os.Lchown(path, t.uid, -1) }
+// owner is whom the key is given to.
+func (t *tableFiles) owner() setup.Owner { return setup.Owner{User: t.user} }
 
 // add gives the key to the daemon's user and adds the rows, that of the key first.
 func (t *tableFiles) add(cmd *cobra.Command, g *generated) error {
-	if err := t.give(g.File); err != nil {
+	if err := t.owner().Give(g.File); err != nil {
 		return err
 	}
 	g.owner, g.reload = t.user, !t.cfg.WatchFiles
-	signs, sender := g.Domain, g.Domain
+	signs, sender := setup.Sender(t.signing.Patterns(), g.Domain), g.Domain
 	if t.signing.Patterns() {
-		signs, sender = "*@"+g.Domain, "postseal-genkey@"+g.Domain
+		sender = "postseal-genkey@" + g.Domain
 	}
 	g.SigningTable = signs + " " + g.Name
 	if err := t.key.Add(g.Name, strings.TrimPrefix(g.KeyTable, g.Name+" ")); err != nil {

@@ -149,10 +149,8 @@ func (s *setUp) findDomain(ctx context.Context, book *recordBook, d *setup.Domai
 // printChanges says what was done.
 func printChanges(out io.Writer, changes []setup.Change) {
 	p := terminal.Colors(out)
-	for _, c := range changes {
-		if line := c.Line(); line != "" {
-			fmt.Fprintf(out, "%s %s\n", p.Good("done"), printable(line))
-		}
+	for _, line := range setup.Summary(changes) {
+		fmt.Fprintf(out, "%s %s\n", p.Good("done"), printable(line))
 	}
 }
 

@@ -2,9 +2,7 @@ package setup
 
 import (
 	"crypto"
-	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -223,9 +221,10 @@ func (p *planner) read() (err error) {
 	return err
 }
 
+// exists reports whether there is something at path, as far as can be seen.
 func exists(path string) bool {
-	_, err := os.Stat(path)
-	return !errors.Is(err, fs.ErrNotExist)
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 // domain plans the keys of one.
@@ -234,19 +233,32 @@ func (p *planner) domain(name string) (*Domain, error) {
 	if p.standing(d) {
 		return d, nil
 	}
-	dir := filepath.Join(filepath.Dir(p.keyPath), "keys", name)
-	p.plan.folder(filepath.Dir(dir), 0o700, p.Site.Owner)
-	p.plan.folder(dir, 0o700, p.Site.Owner)
-	sender := name
-	if p.patterns {
-		sender = "*@" + name
-	}
+	dir := p.plan.KeyFolder(p.keyPath, name, p.Site.Owner)
 	for _, kind := range kinds {
 		k := p.key(name, dir, kind.letter, kind.kind)
-		k.SigningRow = sender + " " + k.Name
+		k.SigningRow = Sender(p.patterns, name) + " " + k.Name
 		d.Keys = append(d.Keys, k)
 	}
 	return d, nil
+}
+
+// KeyFolder plans the folder of a domain's keys beside key_table, which only their owner
+// can enter, and returns it.
+func (p *Plan) KeyFolder(keyTable, domain string, owner Owner) string {
+	all := filepath.Join(filepath.Dir(keyTable), "keys")
+	dir := filepath.Join(all, domain)
+	p.folder(all, 0o700, owner)
+	p.folder(dir, 0o700, owner)
+	return dir
+}
+
+// Sender is the key of a row of signing_table that is for mail of a domain; patterns:
+// the table is a refile.
+func Sender(patterns bool, domain string) string {
+	if patterns {
+		return "*@" + domain
+	}
+	return domain
 }
 
 // standing finds the keys that sign a domain's mail already, in its own name, or would

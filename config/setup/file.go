@@ -102,7 +102,7 @@ func create(path string, text []byte, mode fs.FileMode, owner Owner) error {
 		return err
 	}
 	_, err = f.Write(text)
-	if err = errors.Join(err, owner.give(path), f.Chmod(mode), f.Sync(), f.Close()); err != nil {
+	if err = errors.Join(err, owner.Give(path), f.Chmod(mode), f.Sync(), f.Close()); err != nil {
 		return errors.Join(err, os.Remove(path))
 	}
 	return syncFolder(filepath.Dir(path))

@@ -42,7 +42,7 @@ func (f *Folder) do(_ context.Context, _ System, log func(Change) error) error {
 		return err
 	}
 	// Whatever the umask is.
-	return errors.Join(f.Owner.give(f.Path), os.Chmod(f.Path, f.Mode), syncFolder(filepath.Dir(f.Path)))
+	return errors.Join(f.Owner.Give(f.Path), os.Chmod(f.Path, f.Mode), syncFolder(filepath.Dir(f.Path)))
 }
 
 // revert removes the folder if nothing is in it but sockets that nobody serves any

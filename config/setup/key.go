@@ -40,7 +40,7 @@ func (k *PrivateKey) do(_ context.Context, _ System, log func(Change) error) err
 	if err := keys.WritePrivate(k.Path, key); err != nil {
 		return err
 	}
-	return k.Owner.give(k.Path)
+	return k.Owner.Give(k.Path)
 }
 
 // whole reports whether all of it is done: the file has that key, and is its owner's.

@@ -22,9 +22,9 @@ func (o Owner) String() string {
 	return o.User + ":" + o.Group
 }
 
-// give makes o the owner. A link is given itself: who owns the folder may have put
+// Give makes o the owner. A link is given itself: who owns the folder may have put
 // it there.
-func (o Owner) give(path string) error {
+func (o Owner) Give(path string) error {
 	uid, gid, err := o.numbers()
 	if err != nil || uid == -1 && gid == -1 {
 		return err
