@@ -11,7 +11,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/postseal/postseal/cmd/postseal/service"
 	"github.com/postseal/postseal/config/setup"
+	"github.com/postseal/postseal/keys"
 	"github.com/postseal/postseal/milter/dkim"
 	"github.com/postseal/postseal/milter/dmarc"
 	"github.com/spf13/cobra"
@@ -179,6 +181,7 @@ func (f *setupFlags) run(cmd *cobra.Command, args []string) error {
 	if err := s.apply(journal); err != nil {
 		return err
 	}
+	s.judgeKeys()
 	_ = journal.Close() // what comes now may take long; each line of it is on the disk
 	return s.finish()
 }
@@ -273,6 +276,23 @@ func (s *setUp) apply(j *setup.Journal) error {
 		return exitError{exitFailed, err}
 	}
 	return nil
+}
+
+// judgeKeys says where a new key is not safe from others: the daemon would refuse it.
+func (s *setUp) judgeKeys() {
+	uid, err := service.FindUser(s.site.Owner.User)
+	if err != nil || !s.site.Config.RequireSafeKeys {
+		return
+	}
+	for _, d := range s.domains {
+		for _, k := range d.Keys {
+			var unsafe *keys.UnsafeError
+			if err := keys.CheckSafe(k.Path, uid); k.New() && errors.As(err, &unsafe) {
+				s.shown.Advice = append(s.shown.Advice, fmt.Sprintf("the daemon will refuse the new keys (%s): %s", unsafe.Reason, unsafe.Fix))
+				return // the others lie beside it
+			}
+		}
+	}
 }
 
 // lookupTimeoutAll bounds all look-ups for what DNS has.

@@ -26,6 +26,7 @@ const noPostfix = "none"
 // same that came to no end.
 func (s *setUp) makePlan(begun []setup.Change) error {
 	ctx := s.cmd.Context()
+	s.plan.Begun = begun
 	var err error
 	if s.postfix != noPostfix {
 		if s.mta, err = setup.FindMTA(ctx, s.system, s.postfix); err != nil {

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/postseal/postseal/config/dataset"
+	"github.com/postseal/postseal/config/table"
 	"github.com/postseal/postseal/keys"
 )
 
@@ -172,7 +173,7 @@ func (p *Plan) rows(r *Rows) {
 			}
 		case *Rows:
 			if c.Path == r.Path {
-				r.Before = append(slices.Clone(r.Before), joined(string(r.Before), c.Rows)...)
+				r.Before = append(slices.Clone(r.Before), table.Addition(string(r.Before), c.Rows)...)
 			}
 		}
 	}
@@ -192,13 +193,8 @@ func (p *planner) read() (err error) {
 	}
 	p.multiple = c.MultipleSignatures
 	p.patterns = strings.HasPrefix(c.SigningTable.Text, "refile")
-	if p.Site.New && !exists(p.keyPath) && !exists(p.signing) {
-		return nil
-	}
-	for _, table := range []string{p.keyPath, p.signing} {
-		if p.Site.New && !exists(table) {
-			return fmt.Errorf("there is no configuration, and only one of its tables: %s is missing; make it as an empty file, or move the other away", table)
-		}
+	if p.Site.New && (!exists(p.keyPath) || !exists(p.signing)) {
+		return p.alone()
 	}
 	list, err := keys.ReadTable(c.KeyTable, c.BaseDirectory)
 	if err != nil {
@@ -219,6 +215,26 @@ func (p *planner) read() (err error) {
 		SkipBadRows: true, Base: c.BaseDirectory, Later: true,
 	}, keys.NewCache(0, func(string, string, crypto.Signer) error { return nil }, slog.New(slog.DiscardHandler)))
 	return err
+}
+
+// alone wants a table that stands without the other, and without a configuration, to be
+// empty.
+func (p *planner) alone() error {
+	c := p.Site.Config
+	for _, spec := range []dataset.Spec{c.KeyTable, c.SigningTable} {
+		path := spec.File(c.BaseDirectory)
+		if !exists(path) {
+			continue
+		}
+		set, err := dataset.Open(spec, dataset.Options{Base: c.BaseDirectory})
+		if err != nil {
+			return err
+		}
+		if len(set.Rows()) > 0 {
+			return fmt.Errorf("%s has rows, but there is no configuration and no other table; move it away", path)
+		}
+	}
+	return nil
 }
 
 // exists reports whether there is something at path, as far as can be seen.

@@ -138,12 +138,15 @@ func (t *MTA) reload() []string {
 
 // edit plans edits of main.cf and master.cf; nil is none.
 func (t *MTA) edit(plan *Plan, w *Wiring) (advice string, err error) {
-	member := false // who has been let into a group is so from the next reload on
-	for _, c := range plan.Changes {
-		_, is := c.(*Member)
-		member = member || is
-	}
-	if w == nil && !member {
+	// Who has been let into a group is so from the next reload on.
+	told := plan.has(func(c Change) bool {
+		switch c.(type) {
+		case *Member, *Wiring:
+			return true
+		}
+		return false
+	})
+	if w == nil && !told {
 		return "", nil
 	}
 	reload := t.reload()

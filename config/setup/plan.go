@@ -1,3 +1,6 @@
+// Package setup makes a machine sign for domains: all that it takes is planned first,
+// as changes that can be shown, done, and taken back. It adds to what stands, and never
+// overwrites or reorders it.
 package setup
 
 import (
@@ -10,6 +13,9 @@ import (
 // Plan is everything that a set-up will do to the machine, in its order.
 type Plan struct {
 	Changes []Change
+	// Begun are the changes of a run of the same that did not come to its end: who has
+	// to be told of them may not have been.
+	Begun []Change
 
 	folders map[string]bool // that are planned
 }
@@ -21,6 +27,11 @@ func (p *Plan) Add(c ...Change) { p.Changes = append(p.Changes, c...) }
 // would make.
 func (p *Plan) Empty() bool {
 	return !slices.ContainsFunc(p.Changes, func(c Change) bool { return c.Line() != "" })
+}
+
+// has reports whether a change is planned, or was begun, that is one of those.
+func (p *Plan) has(is func(Change) bool) bool {
+	return slices.ContainsFunc(p.Changes, is) || slices.ContainsFunc(p.Begun, is)
 }
 
 // NeedsRoot is a change that takes root; nil if there is none.
@@ -60,8 +71,9 @@ func (s *Stopped) Error() string { return fmt.Sprintf("%s: %v", s.At.Line(), s.E
 func (s *Stopped) Unwrap() error { return s.Err }
 
 // Apply makes the changes, each noted in the journal before it begins; without one
-// they cannot be taken back. Keys that stand side by side are made on all cores. done is told of each that is made. Where one fails, or ctx
-// ends, which is looked at between two changes, the error is a *Stopped.
+// they cannot be taken back. Keys that stand side by side are made on all cores. done is
+// told of each change that is made. Where one fails, or ctx ends, which is looked at
+// between two changes, the error is a *Stopped.
 func (p *Plan) Apply(ctx context.Context, s System, j *Journal, about string, done func(Change)) error {
 	if p.Empty() {
 		return nil

@@ -86,7 +86,7 @@ func (v *Service) Plan(ctx context.Context, m System, plan *Plan, s *Site) (advi
 
 // touches reports whether the plan changes what the daemon reads.
 func (p *Plan) touches(s *Site) bool {
-	return slices.ContainsFunc(p.Changes, func(c Change) bool {
+	return p.has(func(c Change) bool {
 		switch c := c.(type) {
 		case *Rows:
 			return true
@@ -128,15 +128,22 @@ func (v *Service) units(ctx context.Context, m System, plan *Plan, s *Site) (uni
 		}
 		return units, false, nil
 	}
-	texts, err := v.texts(s)
+	if err := runnable(v.Program); err != nil {
+		return nil, false, err
+	}
+	texts, err := v.unitTexts(s)
 	if err != nil {
 		return nil, false, err
 	}
 	plan.Add(&Command{Undo: []string{"systemctl", "daemon-reload"}, Root: true})
 	for _, u := range []string{socketUnit, serviceUnit} {
-		if text, ok := texts[u]; ok {
-			plan.Add(&File{Path: filepath.Join(unitFolder, u), New: true, Mode: 0o644, After: []byte(text)})
-			units = append(units, u)
+		text, ok := texts[u]
+		if !ok {
+			continue
+		}
+		units = append(units, u)
+		if path := filepath.Join(unitFolder, u); !exists(path) { // of a run that was cut off
+			plan.Add(&File{Path: path, New: true, Mode: 0o644, After: []byte(text)})
 		}
 	}
 	plan.Add(&Command{Argv: []string{"systemctl", "daemon-reload"}, Root: true})
@@ -165,13 +172,10 @@ func (v *Service) listens(s *Site, path string) bool {
 // plain are the paths that a unit can have without quoting.
 var plain = regexp.MustCompile(`^[A-Za-z0-9/._@+-]+$`)
 
-// texts are the units for the configuration: the package's, with the program and the
+// unitTexts are the units for the configuration: the package's, with the program and the
 // configuration of this machine. The socket's is among them if the set-up chooses the
 // socket.
-func (v *Service) texts(s *Site) (map[string]string, error) {
-	if err := runnable(v.Program); err != nil {
-		return nil, err
-	}
+func (v *Service) unitTexts(s *Site) (map[string]string, error) {
 	if !plain.MatchString(v.Program) || !plain.MatchString(s.Path) {
 		return nil, fmt.Errorf("a unit of systemd cannot name %q and %q; move them to places with plain names", v.Program, s.Path)
 	}

@@ -22,6 +22,14 @@ func TestFresh(t *testing.T) {
 	}
 	h.differ(dated, h.snapshot(true))
 
+	// Others than root see the same, and are told how to do it.
+	other := h.Shell("cp /root/records /tmp/records && chmod 644 /tmp/records && su alice -c 'postseal setup --records /tmp/records example.com --dry-run'")
+	h.want(other, "+smtpd_milters = unix:postseal/postseal.sock", "system user postseal", "run systemctl enable --now")
+	if out, err := h.Try("su alice -c 'postseal setup --records /tmp/records example.com'"); err == nil || !strings.Contains(out, "sudo postseal setup --records /tmp/records example.com") {
+		t.Errorf("as alice: %v\n%s", err, out)
+	}
+	h.differ(dated, h.snapshot(true))
+
 	old := h.smtpd()
 	out = h.setup("example.com --selector t")
 	h.want(out, "v=spf1 ip4:198.51.100.7 ~all", "postseal check example.com", "v=DMARC1; p=none; rua=mailto:postmaster@example.com")
