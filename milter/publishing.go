@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/postseal/postseal/keys"
+	"github.com/postseal/postseal/keys/ledger"
 	"github.com/postseal/postseal/keys/published"
-	"github.com/postseal/postseal/keys/rotation"
 	"github.com/postseal/postseal/milter/dkim"
 	"github.com/postseal/postseal/milter/monitor"
 	"github.com/postseal/postseal/milter/resolver"
@@ -135,7 +135,7 @@ func (p *publishing) list(s *Snapshot) {
 			p.order = append(p.order, one)
 		}
 		one.rows++
-		one.quiet = one.quiet && info.Unused && info.Rotation != string(rotation.Retiring)
+		one.quiet = one.quiet && info.Unused && info.Rotation != string(ledger.Retiring)
 	}
 }
 

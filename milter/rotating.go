@@ -7,7 +7,7 @@ import (
 	"sync"
 
 	"github.com/postseal/postseal/keys"
-	"github.com/postseal/postseal/keys/rotation"
+	"github.com/postseal/postseal/keys/ledger"
 )
 
 // rotationStates knows in which state of its life a key is, from the file that
@@ -17,16 +17,16 @@ type rotationStates struct {
 	mu     sync.Mutex
 	path   string
 	was    fs.FileInfo // as it was read; nil for no file
-	states map[string]rotation.State
+	states map[string]ledger.State
 }
 
 // of are the states of keys by name under a configuration.
-func (r *rotationStates) of(s *Snapshot) map[string]rotation.State {
+func (r *rotationStates) of(s *Snapshot) map[string]ledger.State {
 	table := s.cfg.KeyTable.File(s.cfg.BaseDirectory)
 	if table == "" {
 		return nil
 	}
-	path := filepath.Join(filepath.Dir(table), rotation.FileName)
+	path := filepath.Join(filepath.Dir(table), ledger.FileName)
 	now, err := os.Stat(path)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -34,9 +34,9 @@ func (r *rotationStates) of(s *Snapshot) map[string]rotation.State {
 	case err != nil:
 		r.was, r.states = nil, nil
 	case r.was == nil || r.path != path || !unchanged(r.was, now):
-		r.path, r.was, r.states = path, now, map[string]rotation.State{}
-		if ledger, err := rotation.Read(path); err == nil {
-			for _, k := range ledger.Keys {
+		r.path, r.was, r.states = path, now, map[string]ledger.State{}
+		if known, err := ledger.Read(path); err == nil {
+			for _, k := range known.Keys {
 				r.states[k.Name] = k.State
 			}
 		}
@@ -61,7 +61,7 @@ func (r *rotationStates) mark(s *Snapshot, list []keys.KeyInfo) []keys.KeyInfo {
 // count counts keys by state; every state is in it.
 func (r *rotationStates) count(s *Snapshot) map[string]int {
 	counts := map[string]int{}
-	for _, state := range rotation.States() {
+	for _, state := range ledger.States() {
 		counts[string(state)] = 0
 	}
 	for _, state := range r.of(s) {

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/postseal/postseal/keys/rotation"
+	"github.com/postseal/postseal/keys/ledger"
 	"github.com/postseal/postseal/milter/monitor"
 )
 
@@ -30,22 +30,22 @@ func TestPublishingOfRotation(t *testing.T) {
 	for _, row := range []struct {
 		name             string
 		signing          string
-		state            rotation.State // of the key "new", "" for no file
+		state            ledger.State // of the key "new", "" for no file
 		warned, missing  int
 		rotation, unused string // what is told of "new"
 	}{
 		{"both sign", "*@a old\n*@b new\n", "", 2, 2, "", "false"},
 		{"one is not in use", "*@a old\n", "", 1, 1, "", "true"},
-		{"one is to be published", "*@a old\n", rotation.Pending, 1, 1, "pending", "true"},
-		{"one signs", "*@a old\n*@b new\n", rotation.Active, 2, 2, "active", "false"},
-		{"one has signed until lately", "*@a old\n", rotation.Retiring, 2, 2, "retiring", "true"},
+		{"one is to be published", "*@a old\n", ledger.Pending, 1, 1, "pending", "true"},
+		{"one signs", "*@a old\n*@b new\n", ledger.Active, 2, 2, "active", "false"},
+		{"one has signed until lately", "*@a old\n", ledger.Retiring, 2, 2, "retiring", "true"},
 		{"rows for each sender's domain may name it", "*@a old\n*@b %\n", "", 2, 2, "", "false"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			write("signing.table", row.signing)
-			_ = os.Remove(filepath.Join(dir, rotation.FileName)) // where there is one
+			_ = os.Remove(filepath.Join(dir, ledger.FileName)) // where there is one
 			if row.state != "" {
-				write(rotation.FileName, fmt.Sprintf(`{"version": 1, "keys": [{"name": "new", "domain": "example.com", "selector": "new",
+				write(ledger.FileName, fmt.Sprintf(`{"version": 1, "keys": [{"name": "new", "domain": "example.com", "selector": "new",
 					"type": "ed25519", "state": %q, "since": "2026-11-22T00:00:00Z"}]}`, row.state))
 			}
 			p := watchPublishing(t)

@@ -11,6 +11,7 @@ import (
 	"github.com/postseal/postseal/cmd/postseal/service"
 	"github.com/postseal/postseal/config"
 	"github.com/postseal/postseal/config/setup"
+	"github.com/postseal/postseal/config/table"
 	"github.com/spf13/cobra"
 )
 
@@ -18,7 +19,7 @@ import (
 type tableFiles struct {
 	cfg          *config.Config
 	form         form
-	key, signing *setup.Table
+	key, signing *table.File
 	// user is the daemon's, where root gives it the key; else "".
 	user string
 }
@@ -37,8 +38,8 @@ func openTables(cmd *cobra.Command, path, user string) (*tableFiles, error) {
 	if t.user, _, err = keyOwner(cmd, cfg, user); err != nil {
 		return nil, err
 	}
-	if t.key, err = setup.OpenTable("key_table", cfg.KeyTable, cfg.BaseDirectory); err == nil {
-		t.signing, err = setup.OpenTable("signing_table", cfg.SigningTable, cfg.BaseDirectory)
+	if t.key, err = table.Open("key_table", cfg.KeyTable, cfg.BaseDirectory); err == nil {
+		t.signing, err = table.Open("signing_table", cfg.SigningTable, cfg.BaseDirectory)
 	}
 	if err != nil {
 		t.close()

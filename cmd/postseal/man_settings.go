@@ -113,14 +113,14 @@ func readExample(text string) []setting {
 }
 
 // table reports whether assignments are those of a [[table]].
-func table(keys []assignment) bool { return strings.HasPrefix(keys[0].key, "[[") }
+func settingsTable(keys []assignment) bool { return strings.HasPrefix(keys[0].key, "[[") }
 
 // terms are the names of settings.
 func terms(keys []assignment) []roff.Term {
 	var list []roff.Term
 	for _, k := range keys {
 		list = append(list, roff.Bold(k.key))
-		if table(keys) {
+		if settingsTable(keys) {
 			break
 		}
 	}
@@ -131,7 +131,7 @@ func terms(keys []assignment) []roff.Term {
 // works.
 func values(keys []assignment) string {
 	var b strings.Builder
-	if table(keys) {
+	if settingsTable(keys) {
 		b.WriteString("\n\n")
 		for _, k := range keys {
 			b.WriteString("    " + k.line() + "\n")

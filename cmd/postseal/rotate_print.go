@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/postseal/postseal/keys/ledger"
 	"github.com/postseal/postseal/keys/rotation"
 	"github.com/postseal/postseal/keys/zone"
 )
@@ -20,14 +21,14 @@ type rotated struct {
 
 // rotatedKey is a key and what comes next.
 type rotatedKey struct {
-	Name     string         `json:"name"`
-	Domain   string         `json:"domain"`
-	Selector string         `json:"selector"`
-	Type     string         `json:"type,omitempty"`
-	Bits     int            `json:"bits,omitempty"`
-	File     string         `json:"file,omitempty"`
-	State    rotation.State `json:"state"`
-	Since    time.Time      `json:"since,omitzero"`
+	Name     string       `json:"name"`
+	Domain   string       `json:"domain"`
+	Selector string       `json:"selector"`
+	Type     string       `json:"type,omitempty"`
+	Bits     int          `json:"bits,omitempty"`
+	File     string       `json:"file,omitempty"`
+	State    ledger.State `json:"state"`
+	Since    time.Time    `json:"since,omitzero"`
 	// Until is when the wait of the state ends.
 	Until time.Time `json:"until,omitzero"`
 	// Next says in words what comes next.
@@ -49,8 +50,8 @@ type rotatedEvent struct {
 	Key    string          `json:"key,omitempty"`
 	Domain string          `json:"domain"`
 	Action rotation.Action `json:"action,omitempty"`
-	State  rotation.State  `json:"state,omitempty"`
-	From   rotation.State  `json:"from,omitempty"`
+	State  ledger.State    `json:"state,omitempty"`
+	From   ledger.State    `json:"from,omitempty"`
 	Handed bool            `json:"handed,omitempty"`
 	Note   string          `json:"note,omitempty"`
 	Error  string          `json:"error,omitempty"`
@@ -68,7 +69,7 @@ func (r *rotating) show() error {
 			list = append(list, k)
 		}
 	}
-	slices.SortStableFunc(list, func(a, b rotation.Key) int { return strings.Compare(a.Domain, b.Domain) })
+	slices.SortStableFunc(list, func(a, b ledger.Key) int { return strings.Compare(a.Domain, b.Domain) })
 	if r.asJSON {
 		return printJSON(r.cmd, r.json(list, nil, nil))
 	}
@@ -82,7 +83,7 @@ func (r *rotating) show() error {
 }
 
 // table prints keys and their states.
-func (r *rotating) table(w io.Writer, list []rotation.Key) {
+func (r *rotating) table(w io.Writer, list []ledger.Key) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "DOMAIN\tSELECTOR\tTYPE\tSTATE\tSINCE\tNEXT")
 	for _, k := range list {
@@ -101,7 +102,7 @@ func (r *rotating) table(w io.Writer, list []rotation.Key) {
 
 // report prints what a run has done and what comes next; its error is the exit status.
 func (r *rotating) report(domains []string, events []rotation.Event, failed []refused) error {
-	var list []rotation.Key
+	var list []ledger.Key
 	for _, d := range domains {
 		list = append(list, r.Ledger.Of(d)...)
 	}
@@ -189,14 +190,14 @@ func eventWords(e rotation.Event, would bool) (words string, warn bool) {
 	case rotation.WarnSigns:
 		return fmt.Sprintf("A row names %s again: it signs, and stays.", name), true
 	}
-	if e.From != "" && e.Key.State == rotation.Forgotten {
+	if e.From != "" && e.Key.State == ledger.Forgotten {
 		return "", false
 	}
 	return fmt.Sprintf("%s: %s → %s", record, e.From, e.Key.State), false
 }
 
 // printKeys prints what comes next.
-func (r *rotating) printKeys(domains []string, list []rotation.Key) {
+func (r *rotating) printKeys(domains []string, list []ledger.Key) {
 	out := r.cmd.OutOrStdout()
 	if len(list) == 0 {
 		fmt.Fprintln(out, "No rotation is under way.")
@@ -212,13 +213,13 @@ func (r *rotating) printKeys(domains []string, list []rotation.Key) {
 }
 
 // printNext says how to go on.
-func (r *rotating) printNext(list []rotation.Key) {
+func (r *rotating) printNext(list []ledger.Key) {
 	out := r.cmd.OutOrStdout()
 	var next time.Time
 	waits, old := false, false
 	for _, k := range list {
-		old = old || k.State == rotation.Retired
-		if k.State == rotation.Active || k.State == rotation.Retired {
+		old = old || k.State == ledger.Retired
+		if k.State == ledger.Active || k.State == ledger.Retired {
 			continue
 		}
 		waits = true
@@ -248,7 +249,7 @@ func (r *rotating) printRecords(domains []string) {
 			what := "Publish this record"
 			if alias := r.Seen[k.Name].Alias; alias != "" {
 				what = fmt.Sprintf("%s is an alias of %s: have whoever keeps that revoke the key, with this record in its place", k.RecordName(), shown(alias))
-			} else if k.State == rotation.Retired {
+			} else if k.State == ledger.Retired {
 				what = "Publish this in place of the record of " + k.Selector + ", to revoke it; the record may also be deleted"
 			}
 			fmt.Fprintf(out, "\n%s:\n\n%s\n   In a web form:\n\n   host name  %s   (in full: %s)\n   type       TXT\n   value, on one line:\n%s\n\n",
@@ -258,43 +259,43 @@ func (r *rotating) printRecords(domains []string) {
 }
 
 // byHand is the record that a person has to publish for a key, if there is one.
-func (r *rotating) byHand(k rotation.Key) (record zone.Record, ok bool) {
+func (r *rotating) byHand(k ledger.Key) (record zone.Record, ok bool) {
 	seen := r.Seen[k.Name]
 	switch _, handed := r.Ledger.Updates[k.Domain]; {
 	case handed && seen.Alias == "":
-	case k.State == rotation.Pending && k.Record != "":
+	case k.State == ledger.Pending && k.Record != "":
 		return zone.Key(k.Selector, k.Domain, k.Record), true
-	case k.State == rotation.Retired && seen.Anywhere:
+	case k.State == ledger.Retired && seen.Anywhere:
 		return zone.Key(k.Selector, k.Domain, rotation.Revoked), true
 	}
 	return record, false
 }
 
 // next says what comes next for a key.
-func (r *rotating) next(k rotation.Key) string {
+func (r *rotating) next(k ledger.Key) string {
 	until := k.Until().Local().Format(time.DateTime)
 	over := k.Due(r.Now())
 	switch k.State {
-	case rotation.Pending:
+	case ledger.Pending:
 		if seen := r.Seen[k.Name]; seen.Anywhere {
 			return "waits for the other name servers"
 		}
 		return "waits for its record in DNS"
-	case rotation.Published:
+	case ledger.Published:
 		if over {
 			return "signs once the others can"
 		}
 		return "signs after " + until
-	case rotation.Active:
+	case ledger.Active:
 		for _, o := range r.Ledger.Of(k.Domain) {
 			if slices.Contains(o.Replaces, k.Name) {
 				return "signs until " + o.Selector + " does"
 			}
 		}
 		return "signs"
-	case rotation.Retiring:
+	case ledger.Retiring:
 		return "its record stays until " + until
-	case rotation.Retired:
+	case ledger.Retired:
 		if r.Seen[k.Name].Anywhere {
 			return "its record is to be revoked"
 		}
@@ -304,7 +305,7 @@ func (r *rotating) next(k rotation.Key) string {
 }
 
 // json is the whole for --json.
-func (r *rotating) json(list []rotation.Key, events []rotation.Event, failed []refused) rotated {
+func (r *rotating) json(list []ledger.Key, events []rotation.Event, failed []refused) rotated {
 	out := rotated{Keys: []rotatedKey{}, Events: []rotatedEvent{}}
 	for _, k := range list {
 		one := rotatedKey{

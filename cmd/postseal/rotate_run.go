@@ -11,6 +11,7 @@ import (
 
 	"github.com/postseal/postseal/cmd/postseal/terminal"
 	"github.com/postseal/postseal/config"
+	"github.com/postseal/postseal/keys/ledger"
 	"github.com/postseal/postseal/keys/rotation"
 	"github.com/postseal/postseal/keys/zone"
 	"github.com/postseal/postseal/milter"
@@ -25,10 +26,10 @@ type rotating struct {
 	cfg      *config.Config
 	form     form
 	path     string // of the ledger
-	updaters map[rotation.Update]*zone.Updater
+	updaters map[ledger.Update]*zone.Updater
 	// handed says how the records of domains are handed from this run on: nil for what
 	// is remembered.
-	handed func(*rotation.Ledger, string)
+	handed func(*ledger.Ledger, string)
 	keepIs string // what --keep was made, and why; "" where it is as it was asked for
 }
 
@@ -38,7 +39,7 @@ func (f *rotateFlags) run(domains []string) error {
 		return err
 	}
 	defer r.closeUpdaters()
-	if r.Ledger, err = rotation.Read(r.path); err != nil {
+	if r.Ledger, err = ledger.Read(r.path); err != nil {
 		return r.unreadable(err)
 	}
 	if f.status || len(domains) == 0 && !f.all && !f.cmd.Flags().Changed("auto") {
@@ -60,7 +61,7 @@ func (f *rotateFlags) open() (*rotating, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &rotating{rotateFlags: f, cfg: cfg, form: formOf(f.config), updaters: map[rotation.Update]*zone.Updater{}}
+	r := &rotating{rotateFlags: f, cfg: cfg, form: formOf(f.config), updaters: map[ledger.Update]*zone.Updater{}}
 	table := cfg.KeyTable.File(cfg.BaseDirectory)
 	if table == "" {
 		text := "key_table is no file that a row can be added to"
@@ -72,7 +73,7 @@ func (f *rotateFlags) open() (*rotating, error) {
 	if table, err = filepath.Abs(table); err != nil {
 		return nil, exitError{exitFailed, err}
 	}
-	r.path = filepath.Join(filepath.Dir(table), rotation.FileName)
+	r.path = filepath.Join(filepath.Dir(table), ledger.FileName)
 	_, owner, err := keyOwner(f.cmd, cfg, f.user)
 	if err != nil {
 		return nil, err
@@ -110,10 +111,10 @@ func (r *rotating) setUpdate() error {
 		return nil
 	}
 	if !r.update {
-		r.handed = func(l *rotation.Ledger, domain string) { l.SetUpdate(domain, nil) }
+		r.handed = func(l *ledger.Ledger, domain string) { l.SetUpdate(domain, nil) }
 		return nil
 	}
-	u := rotation.Update{Server: r.server}
+	u := ledger.Update{Server: r.server}
 	if r.tsigKey != "" {
 		var err error
 		if u.TSIGKey, err = filepath.Abs(r.tsigKey); err != nil {
@@ -123,7 +124,7 @@ func (r *rotating) setUpdate() error {
 	if _, err := r.updaterOf(u); err != nil {
 		return exitError{exitNoInput, err}
 	}
-	r.handed = func(l *rotation.Ledger, domain string) { l.SetUpdate(domain, &u) }
+	r.handed = func(l *ledger.Ledger, domain string) { l.SetUpdate(domain, &u) }
 	return nil
 }
 
@@ -136,7 +137,7 @@ func (r *rotating) updater(domain string) (*zone.Updater, error) {
 	return r.updaterOf(u)
 }
 
-func (r *rotating) updaterOf(u rotation.Update) (*zone.Updater, error) {
+func (r *rotating) updaterOf(u ledger.Update) (*zone.Updater, error) {
 	if known := r.updaters[u]; known != nil {
 		return known, nil
 	}
@@ -202,7 +203,7 @@ type refused struct {
 func (r *rotating) advance(domains []string) (events []rotation.Event, failed []refused, err error) {
 	ctx := r.cmd.Context()
 	if !r.dryRun {
-		if r.Ledger, err = rotation.Open(r.path); err != nil {
+		if r.Ledger, err = ledger.Open(r.path); err != nil {
 			return nil, nil, r.unreadable(err)
 		}
 		defer r.Ledger.Close()
@@ -256,14 +257,14 @@ func (r *rotating) advance(domains []string) (events []rotation.Event, failed []
 // due says for which of the domains a rotation is to begin: a new one waits for the end
 // of the last, unless --force says otherwise.
 func (r *rotating) due(domains []string) (map[string]bool, error) {
-	busy := []rotation.State{rotation.Pending, rotation.Published}
+	busy := []ledger.State{ledger.Pending, ledger.Published}
 	auto := r.cmd.Flags().Changed("auto")
 	switch {
 	case r.force:
 	case auto: // whoever does not revoke old records gets new keys all the same
-		busy = append(busy, rotation.Retiring)
+		busy = append(busy, ledger.Retiring)
 	default:
-		busy = append(busy, rotation.Retiring, rotation.Retired)
+		busy = append(busy, ledger.Retiring, ledger.Retired)
 	}
 	begin := map[string]bool{}
 	for _, d := range domains {
@@ -329,10 +330,10 @@ func (r *rotating) waiting(domains []string) (waiting, all int, note string) {
 			}
 			all++
 			switch k.State {
-			case rotation.Pending:
+			case ledger.Pending:
 				waiting++
 				note = "not at every name server yet: " + k.RecordName()
-			case rotation.Published:
+			case ledger.Published:
 				waiting++
 				note = "at every name server, signs from " + k.Until().Local().Format(time.DateTime)
 			}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/postseal/postseal/config"
 	"github.com/postseal/postseal/keys"
-	"github.com/postseal/postseal/keys/rotation"
+	"github.com/postseal/postseal/keys/ledger"
 	"github.com/postseal/postseal/keys/zone"
 	"github.com/postseal/postseal/milter"
 	"github.com/postseal/postseal/milter/dkim"
@@ -152,9 +152,9 @@ func (c *Checker) findIdle(domain string, s *Section) {
 }
 
 // restingNote says where a key of rotation is in its life.
-func restingNote(r rotation.Key) finding.Finding {
+func restingNote(r ledger.Key) finding.Finding {
 	effect := "It signs no more; its record stays for the mail that is under way."
-	if r.State == rotation.Pending || r.State == rotation.Published {
+	if r.State == ledger.Pending || r.State == ledger.Published {
 		effect = "It does not sign yet."
 	}
 	return finding.Finding{
@@ -174,7 +174,7 @@ type tables struct {
 	senders map[string][]string
 	reached map[string]bool
 	// resting are the keys of rotation that do not sign, by name.
-	resting map[string]rotation.Key
+	resting map[string]ledger.Key
 }
 
 // index reads the tables once for all domains.
@@ -187,18 +187,18 @@ func (c *Checker) index() *tables {
 }
 
 // restingKeys reads what rotation keeps beside key_table, if there is anything.
-func restingKeys(cfg *config.Config) map[string]rotation.Key {
-	keys := map[string]rotation.Key{}
+func restingKeys(cfg *config.Config) map[string]ledger.Key {
+	keys := map[string]ledger.Key{}
 	table := cfg.KeyTable.File(cfg.BaseDirectory)
 	if table == "" {
 		return keys
 	}
-	ledger, err := rotation.Read(filepath.Join(filepath.Dir(table), rotation.FileName))
+	known, err := ledger.Read(filepath.Join(filepath.Dir(table), ledger.FileName))
 	if err != nil {
 		return keys // postseal rotate says what is wrong with it
 	}
-	for _, k := range ledger.Keys {
-		if k.State == rotation.Pending || k.State == rotation.Published || k.State == rotation.Retiring {
+	for _, k := range known.Keys {
+		if k.State == ledger.Pending || k.State == ledger.Published || k.State == ledger.Retiring {
 			keys[k.Name] = k
 		}
 	}

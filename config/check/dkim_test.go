@@ -51,11 +51,11 @@ func TestDKIM(t *testing.T) {
 
 		{"a new key waits", setting{
 			keyTable: bothKeys + "new example.com:other:./keys/other.private\n",
-			files:    map[string]string{"rotation.json": ledger("pending")},
+			files:    map[string]string{"rotation.json": rotating("pending")},
 		}, []string{"note:resting"}, OK, "20261122r RSA 2048, 20261122e Ed25519: published, match"},
 		{"an old key rests", setting{
 			keyTable: bothKeys + "new example.com:other:./keys/other.private\n",
-			files:    map[string]string{"rotation.json": ledger("retiring")},
+			files:    map[string]string{"rotation.json": rotating("retiring")},
 		}, []string{"note:resting"}, OK, ""},
 		{"the first key that DNS shows", setting{
 			one: true, config: "unpublished_keys = \"skip\"\n",
@@ -81,8 +81,8 @@ func TestDKIM(t *testing.T) {
 	}
 }
 
-// ledger is what rotation keeps of the key "new".
-func ledger(state string) string {
+// rotating is what rotation keeps of the key "new".
+func rotating(state string) string {
 	return `{"version": 1, "keys": [{"name": "new", "domain": "example.com", "selector": "other", "type": "rsa", "state": "` + state +
 		`", "since": "2026-11-22T10:00:00Z"}]}`
 }

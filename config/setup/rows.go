@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+
+	"github.com/postseal/postseal/config/table"
 )
 
 // Rows are rows to be added at the end of a table. The table is there by then.
@@ -32,13 +34,13 @@ func (r *Rows) Line() string {
 }
 
 func (r *Rows) Diff() string {
-	return unified(r.Path, r.Before, r.Path, slices.Concat(r.Before, []byte(joined(string(r.Before), r.Rows))))
+	return unified(r.Path, r.Before, r.Path, slices.Concat(r.Before, []byte(table.Addition(string(r.Before), r.Rows))))
 }
 func (r *Rows) NeedsRoot() bool { return false }
 func (r *Rows) kind() string    { return "rows" }
 
 func (r *Rows) do(_ context.Context, _ System, log func(Change) error) error {
-	f, err := openLocked(r.Path)
+	f, err := table.Lock(r.Path)
 	if err != nil {
 		return err
 	}
@@ -51,7 +53,7 @@ func (r *Rows) do(_ context.Context, _ System, log func(Change) error) error {
 	if err := log(r); err != nil {
 		return err
 	}
-	return appendText(f, r.Size, joined(string(before), r.Rows))
+	return table.Append(f, r.Size, table.Addition(string(before), r.Rows))
 }
 
 func sum(text []byte) string {
@@ -62,7 +64,7 @@ func sum(text []byte) string {
 // revert cuts the rows off. Where others have changed the table, the rows that are
 // still there are taken out.
 func (r *Rows) revert(context.Context, System) (Left, error) {
-	f, err := openLocked(r.Path)
+	f, err := table.Lock(r.Path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
@@ -74,7 +76,7 @@ func (r *Rows) revert(context.Context, System) (Left, error) {
 	if err != nil {
 		return "", err
 	}
-	if size := int(r.Size); len(now) >= size && sum(now[:size]) == r.Sum && strings.HasPrefix(joined(string(now[:size]), r.Rows), string(now[size:])) {
+	if size := int(r.Size); len(now) >= size && sum(now[:size]) == r.Sum && strings.HasPrefix(table.Addition(string(now[:size]), r.Rows), string(now[size:])) {
 		return "", errors.Join(f.Truncate(r.Size), f.Sync())
 	}
 	rest, n := without(now, r.Rows)

@@ -10,10 +10,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/postseal/postseal/config/dataset"
 	"github.com/postseal/postseal/keys"
+	"github.com/postseal/postseal/keys/ledger"
 	"github.com/postseal/postseal/keys/published"
 	"github.com/postseal/postseal/milter/dkim"
 )
@@ -24,7 +24,7 @@ var ErrNothing = errors.New("there is nothing to rotate")
 // Active lists the keys that sign, and that rotation can take the place of, with what
 // the ledger has of them; Since is the time from which their age counts, zero where
 // nothing tells. Several rows of key_table for one record are several keys.
-func (r *Rotation) Active() ([]Key, error) {
+func (r *Rotation) Active() ([]ledger.Key, error) {
 	t, err := r.readTables()
 	if err != nil {
 		return nil, err
@@ -33,8 +33,8 @@ func (r *Rotation) Active() ([]Key, error) {
 }
 
 // active is Active for one domain, "" for all.
-func (r *Rotation) active(t *tables, domain string) []Key {
-	var list []Key
+func (r *Rotation) active(t *tables, domain string) []ledger.Key {
+	var list []ledger.Key
 	for _, e := range t.entries {
 		if e.Err != nil || e.SenderDomain() || !t.signs[e.Name] {
 			continue
@@ -43,7 +43,7 @@ func (r *Rotation) active(t *tables, domain string) []Key {
 		if err != nil {
 			continue
 		}
-		k := Key{Name: e.Name, File: e.Path(), State: Active}
+		k := ledger.Key{Name: e.Name, File: e.Path(), State: ledger.Active}
 		k.Selector, k.Domain, _ = strings.Cut(name, "._domainkey.")
 		if domain != "" && k.Domain != domain {
 			continue
@@ -58,14 +58,6 @@ func (r *Rotation) active(t *tables, domain string) []Key {
 		list = append(list, k)
 	}
 	return list
-}
-
-// Any reports whether a domain has a key in one of the states, of one type where kind
-// names it.
-func (l *Ledger) Any(domain, kind string, states ...State) bool {
-	return slices.ContainsFunc(l.Keys, func(k Key) bool {
-		return k.Domain == domain && (kind == "" || kind == k.Type) && slices.Contains(states, k.State)
-	})
 }
 
 // Begin plans a new key for each that signs for a domain, of one type where kind names
@@ -84,9 +76,9 @@ func (r *Rotation) Begin(ctx context.Context, domain, kind string) error {
 		return err
 	}
 	planned := map[string]int{} // by record
-	var old, fresh []Key
+	var old, fresh []ledger.Key
 	for _, k := range r.active(t, domain) {
-		if err := k.read(t); err != nil {
+		if err := read(&k, t); err != nil {
 			return err
 		}
 		if kind != "" && k.Type != kind {
@@ -98,7 +90,7 @@ func (r *Rotation) Begin(ctx context.Context, domain, kind string) error {
 			fresh[at].Replaces = append(fresh[at].Replaces, k.Name)
 			continue
 		}
-		n := Key{Domain: domain, Type: k.Type, State: Pending, Since: r.Now(), Keep: r.Keep, Replaces: []string{k.Name}}
+		n := ledger.Key{Domain: domain, Type: k.Type, State: ledger.Pending, Since: r.Now(), Keep: r.Keep, Replaces: []string{k.Name}}
 		if n.Type == "rsa" {
 			n.Bits = max(k.Bits, keys.DefaultRSABits)
 		}
@@ -112,7 +104,7 @@ func (r *Rotation) Begin(ctx context.Context, domain, kind string) error {
 		return whyNothing(t, domain, kind)
 	}
 	for _, k := range append(old, fresh...) {
-		r.Ledger.put(k)
+		r.Ledger.Put(k)
 	}
 	return r.Ledger.Save()
 }
@@ -141,7 +133,7 @@ func (r *Rotation) folder(domain string) (string, error) {
 const credentials = "/run/credentials/"
 
 // read reads the public half of a key that signs.
-func (k *Key) read(t *tables) error {
+func read(k *ledger.Key, t *tables) error {
 	if strings.HasPrefix(k.File, credentials) {
 		return fmt.Errorf("%w: the key %s comes from systemd as a credential, and nobody else can put another there; make one with genkey, and name it in the unit", ErrNothing, k.Name)
 	}
@@ -161,15 +153,15 @@ func (k *Key) read(t *tables) error {
 const mostOfOneDay = 100
 
 // name finds a selector for a new key: the day, r or e, and for a further one a number.
-func (r *Rotation) name(ctx context.Context, k *Key, folder string, t *tables, fresh []Key) error {
-	first := r.Now().UTC().Format(dated) + k.Type[:1]
+func (r *Rotation) name(ctx context.Context, k *ledger.Key, folder string, t *tables, fresh []ledger.Key) error {
+	first := r.Now().UTC().Format(ledger.Dated) + k.Type[:1]
 	for i := 1; i <= mostOfOneDay; i++ {
 		if k.Selector = first; i > 1 {
 			k.Selector += strconv.Itoa(i)
 		}
 		k.Name, k.File = k.RecordName(), filepath.Join(folder, k.Selector+".private")
 		free := !t.listed[k.Name] && r.Ledger.Find(k.Name) == nil &&
-			!slices.ContainsFunc(fresh, func(o Key) bool { return o.Name == k.Name })
+			!slices.ContainsFunc(fresh, func(o ledger.Key) bool { return o.Name == k.Name })
 		for _, file := range []string{k.File, k.File + retiredSuffix} {
 			_, err := os.Lstat(file)
 			free = free && err != nil
@@ -202,9 +194,4 @@ func whyNothing(t *tables, domain, kind string) error {
 			ErrNothing, domain, domain)
 	}
 	return fmt.Errorf("%w: no key of key_table signs as %s; postseal rotate lists those that do", ErrNothing, domain)
-}
-
-// Age is how old a key is that signs; ok is false where nothing tells.
-func (k Key) Age(now time.Time) (age time.Duration, ok bool) {
-	return now.Sub(k.Since), !k.Since.IsZero()
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+	"github.com/postseal/postseal/keys/ledger"
 	"github.com/postseal/postseal/keys/published"
 	"github.com/postseal/postseal/keys/zone"
 	"github.com/postseal/postseal/milter/dkim"
@@ -33,7 +34,7 @@ type Zones struct {
 var _ DNS = (*Zones)(nil)
 
 // Look implements DNS.
-func (z *Zones) Look(ctx context.Context, k Key) (View, error) {
+func (z *Zones) Look(ctx context.Context, k ledger.Key) (View, error) {
 	sight, err := z.Sight(ctx, k.Domain, k.Selector, k.Public())
 	if err != nil {
 		return View{}, err
@@ -60,7 +61,7 @@ func (z *Zones) Look(ctx context.Context, k Key) (View, error) {
 		v.TTL = other
 	}
 	v.Why = strings.Join(why, " ")
-	if k.State == Retiring || k.State == Retired {
+	if k.State == ledger.Retiring || k.State == ledger.Retired {
 		v.Alias = z.alias(ctx, k.RecordName())
 	}
 	return v, nil
@@ -87,9 +88,9 @@ func (z *Zones) Taken(ctx context.Context, name string) bool {
 }
 
 // Publish implements DNS.
-func (z *Zones) Publish(ctx context.Context, k Key) (handed bool, err error) {
+func (z *Zones) Publish(ctx context.Context, k ledger.Key) (handed bool, err error) {
 	return z.change(ctx, k, func(before []string) ([]string, error) {
-		if len(before) > 0 && !slices.ContainsFunc(before, k.has) {
+		if len(before) > 0 && !slices.ContainsFunc(before, func(b string) bool { return has(k, b) }) {
 			return nil, fmt.Errorf("another record stands at %s: %s; delete it, or take the rotation back with --abort", k.RecordName(), published.Excerpt(before[0]))
 		}
 		return []string{k.Record}, nil
@@ -97,18 +98,18 @@ func (z *Zones) Publish(ctx context.Context, k Key) (handed bool, err error) {
 }
 
 // Revoke implements DNS.
-func (z *Zones) Revoke(ctx context.Context, k Key) (handed bool, err error) {
-	return z.change(ctx, k, func(before []string) ([]string, error) { return k.replaced(before, Revoked), nil })
+func (z *Zones) Revoke(ctx context.Context, k ledger.Key) (handed bool, err error) {
+	return z.change(ctx, k, func(before []string) ([]string, error) { return replaced(k, before, Revoked), nil })
 }
 
 // Withdraw implements DNS.
-func (z *Zones) Withdraw(ctx context.Context, k Key) (handed bool, err error) {
-	return z.change(ctx, k, func(before []string) ([]string, error) { return k.replaced(before), nil })
+func (z *Zones) Withdraw(ctx context.Context, k ledger.Key) (handed bool, err error) {
+	return z.change(ctx, k, func(before []string) ([]string, error) { return replaced(k, before), nil })
 }
 
 // change hands a change of the records at a key's name to whoever takes it. An alias
 // there belongs to somebody else, and so does its record.
-func (z *Zones) change(ctx context.Context, k Key, after func(before []string) ([]string, error)) (handed bool, err error) {
+func (z *Zones) change(ctx context.Context, k ledger.Key, after func(before []string) ([]string, error)) (handed bool, err error) {
 	u, err := z.Updater(k.Domain)
 	if u == nil || err != nil {
 		return false, err
@@ -132,7 +133,7 @@ func (z *Zones) change(ctx context.Context, k Key, after func(before []string) (
 }
 
 // has reports whether a record publishes the key.
-func (k Key) has(record string) bool {
+func has(k ledger.Key, record string) bool {
 	r, err := dkim.ParseKeyRecord(record)
 	if err != nil || r.Public == nil {
 		return false
@@ -142,8 +143,8 @@ func (k Key) has(record string) bool {
 }
 
 // replaced are records with others in the place of those that publish the key.
-func (k Key) replaced(records []string, others ...string) []string {
-	rest := slices.DeleteFunc(slices.Clone(records), k.has)
+func replaced(k ledger.Key, records []string, others ...string) []string {
+	rest := slices.DeleteFunc(slices.Clone(records), func(r string) bool { return has(k, r) })
 	if len(rest) == len(records) {
 		return records
 	}

@@ -1,34 +1,14 @@
+// Package rotation leads keys through their lives: a new one is made, published, and
+// takes the place of an old one, whose record stays until the mail that it has signed
+// has arrived. [Step] says what comes next and changes nothing; a [Rotation] does it,
+// and keeps it in a [ledger.Ledger].
 package rotation
 
 import (
-	"slices"
 	"time"
+
+	"github.com/postseal/postseal/keys/ledger"
 )
-
-// State is where a key is in its life.
-type State string
-
-const (
-	// Pending: it is made, stands in key_table, and its record is to be published.
-	Pending State = "pending"
-	// Published: every name server of the domain shows it. It signs once no resolver
-	// can remember what stood there before.
-	Published State = "published"
-	// Active: signing_table names it.
-	Active State = "active"
-	// Retiring: another has taken its place; its record stays for the mail under way.
-	Retiring State = "retiring"
-	// Retired: it is out of key_table, and its record is to say that it is revoked.
-	Retired State = "retired"
-	// Forgotten: nothing is left to be done about it.
-	Forgotten State = "forgotten"
-)
-
-// States are those that a key can be found in, in their order.
-func States() []State { return []State{Pending, Published, Active, Retiring, Retired} }
-
-// order is its place among them, -1 for no state.
-func (s State) order() int { return slices.Index(States(), s) }
 
 // Shown is what the name servers of a domain show of a key.
 type Shown int
@@ -100,38 +80,38 @@ const (
 // where the actions fail, or the state cannot be kept, the same step comes again.
 //
 // A clock that was put back begins the present wait anew.
-func Step(k Key, now time.Time, s Sight) (Key, []Action) {
+func Step(k ledger.Key, now time.Time, s Sight) (ledger.Key, []Action) {
 	if k.Since.After(now) {
 		k.Since = now
 	}
 	switch k.State {
-	case Pending:
+	case ledger.Pending:
 		return stepPending(k, now, s)
-	case Published:
+	case ledger.Published:
 		return stepPublished(k, now, s)
-	case Active:
+	case ledger.Active:
 		return stepActive(k, now, s)
-	case Retiring:
+	case ledger.Retiring:
 		return stepRetiring(k, now, s)
-	case Retired:
+	case ledger.Retired:
 		return stepRetired(k, now, s)
 	}
 	return k, nil
 }
 
-func stepPending(k Key, now time.Time, s Sight) (Key, []Action) {
+func stepPending(k ledger.Key, now time.Time, s Sight) (ledger.Key, []Action) {
 	switch {
 	case s.Signs: // somebody has done it, or we have, and could not keep it
-		return k.to(Active, now), gone(s, Switch)
+		return k.To(ledger.Active, now), gone(s, Switch)
 	case k.Record == "" || !s.Listed:
 		return k, []Action{Make}
 	case s.DNS == Everywhere:
 		if k.Memory == 0 {
-			k.remember(max(unknownMemory, s.TTL))
+			remember(&k, max(unknownMemory, s.TTL))
 		}
-		return k.to(Published, now), nil
+		return k.To(ledger.Published, now), nil
 	case s.DNS == Missing:
-		k.remember(s.TTL)
+		remember(&k, s.TTL)
 		if !s.Anywhere { // otherwise the others are behind
 			return k, []Action{Publish}
 		}
@@ -139,49 +119,49 @@ func stepPending(k Key, now time.Time, s Sight) (Key, []Action) {
 	return k, nil
 }
 
-func stepPublished(k Key, now time.Time, s Sight) (Key, []Action) {
+func stepPublished(k ledger.Key, now time.Time, s Sight) (ledger.Key, []Action) {
 	switch {
 	case s.Signs:
-		return k.to(Active, now), gone(s, Switch)
+		return k.To(ledger.Active, now), gone(s, Switch)
 	case !s.Listed:
-		return k.to(Pending, now), []Action{Make}
+		return k.To(ledger.Pending, now), []Action{Make}
 	case s.DNS == Missing:
-		k.remember(s.TTL)
-		return k.to(Pending, now), []Action{WarnBack}
+		remember(&k, s.TTL)
+		return k.To(ledger.Pending, now), []Action{WarnBack}
 	case s.DNS == Everywhere && s.Together && k.Due(now):
-		return k.to(Active, now), []Action{Switch}
+		return k.To(ledger.Active, now), []Action{Switch}
 	}
 	return k, nil
 }
 
-func stepActive(k Key, now time.Time, s Sight) (Key, []Action) {
+func stepActive(k ledger.Key, now time.Time, s Sight) (ledger.Key, []Action) {
 	switch {
 	case !s.Signs && s.Replaced:
-		return k.to(Retiring, now), nil
+		return k.To(ledger.Retiring, now), nil
 	case !s.Signs: // somebody has taken it out of our hands
-		return k.to(Forgotten, now), nil
+		return k.To(ledger.Forgotten, now), nil
 	}
 	return k, gone(s)
 }
 
-func stepRetiring(k Key, now time.Time, s Sight) (Key, []Action) {
+func stepRetiring(k ledger.Key, now time.Time, s Sight) (ledger.Key, []Action) {
 	switch {
 	case s.Signs:
-		return k.to(Active, now), gone(s, WarnSigns)
+		return k.To(ledger.Active, now), gone(s, WarnSigns)
 	case k.Due(now):
-		return k.to(Retired, now), []Action{Revoke, Remove}
+		return k.To(ledger.Retired, now), []Action{Revoke, Remove}
 	}
 	return k, gone(s)
 }
 
-func stepRetired(k Key, now time.Time, s Sight) (Key, []Action) {
+func stepRetired(k ledger.Key, now time.Time, s Sight) (ledger.Key, []Action) {
 	switch {
 	case s.Signs && s.Listed:
-		return k.to(Active, now), gone(s, WarnSigns)
+		return k.To(ledger.Active, now), gone(s, WarnSigns)
 	case s.Anywhere:
 		return k, []Action{Revoke}
 	case s.DNS == Missing && k.Due(now):
-		return k.to(Forgotten, now), nil
+		return k.To(ledger.Forgotten, now), nil
 	}
 	return k, nil
 }
@@ -196,8 +176,8 @@ func gone(s Sight, actions ...Action) []Action {
 
 // Abort says what has to be done to take a key back that has never signed; ok is
 // false for others.
-func Abort(k Key, s Sight) (actions []Action, ok bool) {
-	if (k.State != Pending && k.State != Published) || s.Signs {
+func Abort(k ledger.Key, s Sight) (actions []Action, ok bool) {
+	if (k.State != ledger.Pending && k.State != ledger.Published) || s.Signs {
 		return nil, false
 	}
 	if k.Record == "" {
@@ -206,28 +186,5 @@ func Abort(k Key, s Sight) (actions []Action, ok bool) {
 	return []Action{Withdraw, Remove}, true
 }
 
-// to is the key in another state.
-func (k Key) to(s State, now time.Time) Key {
-	k.State, k.Since = s, now
-	return k
-}
-
 // remember notes how long resolvers may remember what stands at the record's name.
-func (k *Key) remember(ttl time.Duration) { k.Memory = min(max(k.Memory, ttl), MostMemory) }
-
-// Until is when the wait of a key's state ends; zero where time alone changes nothing.
-func (k Key) Until() time.Time {
-	switch k.State {
-	case Published:
-		return k.Since.Add(k.Memory)
-	case Retiring, Retired:
-		return k.Since.Add(k.Keep)
-	}
-	return time.Time{}
-}
-
-// Due reports whether that wait is over.
-func (k Key) Due(now time.Time) bool {
-	until := k.Until()
-	return !until.IsZero() && now.After(until)
-}
+func remember(k *ledger.Key, ttl time.Duration) { k.Memory = min(max(k.Memory, ttl), MostMemory) }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/postseal/postseal/config/dataset"
+	"github.com/postseal/postseal/keys/ledger"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -18,7 +19,7 @@ type Rotation struct {
 	KeyTable, SigningTable dataset.Spec
 	Base                   string
 	// Ledger keeps what is known of keys.
-	Ledger *Ledger
+	Ledger *ledger.Ledger
 	// DNS shows records and takes them.
 	DNS DNS
 	// Daemon uses the tables; nil for none.
@@ -41,14 +42,14 @@ type Rotation struct {
 type DNS interface {
 	// Look says what the name servers of its domain show of a key that is made. An
 	// error says that nobody could be asked.
-	Look(ctx context.Context, k Key) (View, error)
+	Look(ctx context.Context, k ledger.Key) (View, error)
 	// Taken reports whether anything stands at a name.
 	Taken(ctx context.Context, name string) bool
 	// Publish, Revoke and Withdraw change the record of a key; handed is false where that
 	// is left to a person. Each may be called again.
-	Publish(ctx context.Context, k Key) (handed bool, err error)
-	Revoke(ctx context.Context, k Key) (handed bool, err error)
-	Withdraw(ctx context.Context, k Key) (handed bool, err error)
+	Publish(ctx context.Context, k ledger.Key) (handed bool, err error)
+	Revoke(ctx context.Context, k ledger.Key) (handed bool, err error)
+	Withdraw(ctx context.Context, k ledger.Key) (handed bool, err error)
 }
 
 // View is what name servers show of a key.
@@ -76,9 +77,9 @@ type Daemon interface {
 
 // Event is something that a run has done or found.
 type Event struct {
-	Key Key
+	Key ledger.Key
 	// From is the state that the key was in, where it has changed.
-	From State
+	From ledger.State
 	// Action is what was done or is to be told; "" for a change of state alone.
 	Action Action
 	// Handed: DNS has got the record; otherwise a person has to see to it.
@@ -127,7 +128,7 @@ func (r *Rotation) Advance(ctx context.Context, domains ...string) ([]Event, err
 func (r *Rotation) newRun(ctx context.Context, domains []string) *run {
 	w := &run{Rotation: r, done: map[string]bool{}, failed: map[string]bool{}}
 	r.Seen = map[string]View{}
-	var all []Key
+	var all []ledger.Key
 	for _, d := range domains {
 		all = append(all, r.Ledger.Of(d)...)
 	}
@@ -173,8 +174,8 @@ func (w *run) round(ctx context.Context, domain string) (moved bool, err error) 
 }
 
 // step does what one key needs now, and keeps what has become of it.
-func (w *run) step(ctx context.Context, k Key) (moved bool, err error) {
-	w.look(ctx, []Key{k})
+func (w *run) step(ctx context.Context, k ledger.Key) (moved bool, err error) {
+	w.look(ctx, []ledger.Key{k})
 	s, err := w.sight(k)
 	if err != nil {
 		return false, err
@@ -205,7 +206,7 @@ func (w *run) step(ctx context.Context, k Key) (moved bool, err error) {
 	if reflect.DeepEqual(k, next) {
 		return moved, nil
 	}
-	w.Ledger.put(next)
+	w.Ledger.Put(next)
 	if err := w.Ledger.Save(); err != nil {
 		return false, err
 	}
@@ -217,7 +218,7 @@ func (w *run) step(ctx context.Context, k Key) (moved bool, err error) {
 }
 
 // look looks in DNS for those of the keys that it has not looked for.
-func (w *run) look(ctx context.Context, list []Key) {
+func (w *run) look(ctx context.Context, list []ledger.Key) {
 	var mu sync.Mutex
 	var group errgroup.Group
 	group.SetLimit(lookAtOnce)
@@ -243,7 +244,7 @@ func (w *run) look(ctx context.Context, list []Key) {
 }
 
 // sight is what is seen of a key now.
-func (w *run) sight(k Key) (Sight, error) {
+func (w *run) sight(k ledger.Key) (Sight, error) {
 	if w.tables == nil {
 		t, err := w.readTables()
 		if err != nil {
@@ -259,11 +260,11 @@ func (w *run) sight(k Key) (Sight, error) {
 	for _, o := range w.Ledger.Keys {
 		switch {
 		case o.Domain != k.Domain || o.Name == k.Name:
-		case o.State == Active && slices.Contains(o.Replaces, k.Name):
+		case o.State == ledger.Active && slices.Contains(o.Replaces, k.Name):
 			s.Replaced = true
-		case o.State == Pending:
+		case o.State == ledger.Pending:
 			s.Together = false
-		case o.State == Published && (!o.Due(w.Now()) || w.Seen[o.Name].Shown != Everywhere):
+		case o.State == ledger.Published && (!o.Due(w.Now()) || w.Seen[o.Name].Shown != Everywhere):
 			s.Together = false
 		}
 	}
@@ -271,7 +272,7 @@ func (w *run) sight(k Key) (Sight, error) {
 }
 
 // act does one action; what it learns of the key is in k then.
-func (w *run) act(ctx context.Context, a Action, k *Key) Event {
+func (w *run) act(ctx context.Context, a Action, k *ledger.Key) Event {
 	e := Event{Action: a}
 	switch a {
 	case Make:
@@ -298,7 +299,7 @@ func (w *run) act(ctx context.Context, a Action, k *Key) Event {
 }
 
 // note is what is worth saying of an action before it is done.
-func (w *run) note(a Action, k Key) string {
+func (w *run) note(a Action, k ledger.Key) string {
 	if a == WarnGone || a == WarnBack {
 		return w.Seen[k.Name].Why
 	}
@@ -323,7 +324,7 @@ func (r *Rotation) Abort(ctx context.Context, domain string, kind string) ([]Eve
 				return w.events, nil
 			}
 		}
-		w.Ledger.put(k.to(Forgotten, r.Now()))
+		w.Ledger.Put(k.To(ledger.Forgotten, r.Now()))
 		if err := w.Ledger.Save(); err != nil {
 			return w.events, err
 		}

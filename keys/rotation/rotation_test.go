@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/postseal/postseal/keys/ledger"
 )
 
 const (
@@ -31,7 +32,7 @@ func TestLife(t *testing.T) {
 			w.byHand, w.lag = tt.byHand, tt.lag
 			w.begin()
 			sent := map[string]time.Time{} // when each key signed last
-			signed := map[string]Key{}
+			signed := map[string]ledger.Key{}
 			var published time.Time
 			for w.now.Before(noon.Add(20 * 24 * time.Hour)) {
 				for _, e := range w.advance() {
@@ -42,10 +43,10 @@ func TestLife(t *testing.T) {
 						}
 						w.set(e.Key.RecordName(), text) // the person does it at once
 					}
-					if e.Key.State == Published && e.From == Pending {
+					if e.Key.State == ledger.Published && e.From == ledger.Pending {
 						published = w.now
 					}
-					if e.Key.State == Active && strings.HasPrefix(e.Key.Selector, newName) && w.now.Sub(published) <= negativeTTL {
+					if e.Key.State == ledger.Active && strings.HasPrefix(e.Key.Selector, newName) && w.now.Sub(published) <= negativeTTL {
 						t.Errorf("%s signs %v after it was seen", e.Key.Name, w.now.Sub(published))
 					}
 				}
@@ -162,7 +163,7 @@ func TestBack(t *testing.T) {
 	w.begin()
 	has(t, w.advance(), Publish)
 	w.wantStates("mail-ed25519 active, 20261122e pending")
-	l, err := Read(w.path(FileName))
+	l, err := ledger.Read(w.path(ledger.FileName))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -284,7 +285,7 @@ func TestBegin(t *testing.T) {
 			w.t = t
 			w.write("key.table", tt.keyTable)
 			w.write("signing.table", tt.signingTable)
-			w.write(FileName, "")
+			w.write(ledger.FileName, "")
 			w.with(nil, func(r *Rotation) {
 				err := r.Begin(t.Context(), "example.com", "")
 				if tt.err == "" && err != nil || tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)) {

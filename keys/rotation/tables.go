@@ -10,8 +10,9 @@ import (
 	"strings"
 
 	"github.com/postseal/postseal/config/dataset"
-	"github.com/postseal/postseal/config/setup"
+	"github.com/postseal/postseal/config/table"
 	"github.com/postseal/postseal/keys"
+	"github.com/postseal/postseal/keys/ledger"
 )
 
 // tables are the names in both tables.
@@ -49,13 +50,13 @@ func signer(row dataset.Row) string {
 }
 
 // openKeyTable opens key_table to change it.
-func (r *Rotation) openKeyTable() (*setup.Table, error) {
-	return setup.OpenTable("key_table", r.KeyTable, r.Base)
+func (r *Rotation) openKeyTable() (*table.File, error) {
+	return table.Open("key_table", r.KeyTable, r.Base)
 }
 
 // make makes the private key, unless its file is there, and its row in key_table. The
 // file is the owner's before the row says where it is.
-func (r *Rotation) make(k *Key) error {
+func (r *Rotation) make(k *ledger.Key) error {
 	if err := r.makeFolder(filepath.Dir(k.File)); err != nil {
 		return err
 	}
@@ -99,13 +100,13 @@ func (r *Rotation) makeFolder(dir string) error {
 
 // switchTo has the rows that name the keys whose place k takes name k, and the daemon
 // read them.
-func (r *Rotation) switchTo(ctx context.Context, k Key) error {
+func (r *Rotation) switchTo(ctx context.Context, k ledger.Key) error {
 	if r.Daemon != nil {
 		if err := r.Daemon.Ready(ctx, k.Name); err != nil {
 			return err
 		}
 	}
-	table, err := setup.OpenTable("signing_table", r.SigningTable, r.Base)
+	table, err := table.Open("signing_table", r.SigningTable, r.Base)
 	if err != nil {
 		return err
 	}
@@ -138,7 +139,7 @@ const retiredSuffix = ".retired"
 // one: nothing can sign with it by accident, and who needs it all the same has it still.
 // A file that other rows name stays, and one that cannot be moved does no harm: note
 // says so.
-func (r *Rotation) remove(ctx context.Context, k Key) (note string, err error) {
+func (r *Rotation) remove(ctx context.Context, k ledger.Key) (note string, err error) {
 	table, err := r.openKeyTable()
 	if err != nil {
 		return "", err

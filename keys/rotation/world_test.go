@@ -12,6 +12,7 @@ import (
 
 	"github.com/postseal/postseal/config/dataset"
 	"github.com/postseal/postseal/keys"
+	"github.com/postseal/postseal/keys/ledger"
 )
 
 // world is a mail server with its tables in a folder, and a DNS of two name servers,
@@ -83,7 +84,7 @@ func (w *world) write(name, text string) {
 // with runs something as one run of the command does. acted may be nil.
 func (w *world) with(acted func(Action) error, do func(*Rotation)) {
 	w.t.Helper()
-	l, err := Open(w.path(FileName))
+	l, err := ledger.Open(w.path(ledger.FileName))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -124,7 +125,7 @@ func (w *world) advance() (events []Event) {
 // states are those of the keys, as "selector state" in order.
 func (w *world) states() string {
 	w.t.Helper()
-	l, err := Read(w.path(FileName))
+	l, err := ledger.Read(w.path(ledger.FileName))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -160,7 +161,7 @@ func (w *world) at(server int, name string, when time.Time) string {
 func (w *world) set(name, text string) { w.past[name] = append(w.past[name], standing{w.now, text}) }
 
 // Look implements DNS.
-func (w *world) Look(_ context.Context, k Key) (View, error) {
+func (w *world) Look(_ context.Context, k ledger.Key) (View, error) {
 	if w.down {
 		return View{}, errors.New("nobody answers")
 	}
@@ -186,15 +187,21 @@ func (w *world) Look(_ context.Context, k Key) (View, error) {
 func (w *world) Taken(_ context.Context, name string) bool { return w.at(0, name, w.now) != "" }
 
 // Publish implements DNS.
-func (w *world) Publish(_ context.Context, k Key) (bool, error) { return w.hand(k, "", k.Record) }
+func (w *world) Publish(_ context.Context, k ledger.Key) (bool, error) {
+	return w.hand(k, "", k.Record)
+}
 
 // Revoke implements DNS.
-func (w *world) Revoke(_ context.Context, k Key) (bool, error) { return w.hand(k, k.Record, Revoked) }
+func (w *world) Revoke(_ context.Context, k ledger.Key) (bool, error) {
+	return w.hand(k, k.Record, Revoked)
+}
 
 // Withdraw implements DNS.
-func (w *world) Withdraw(_ context.Context, k Key) (bool, error) { return w.hand(k, k.Record, "") }
+func (w *world) Withdraw(_ context.Context, k ledger.Key) (bool, error) {
+	return w.hand(k, k.Record, "")
+}
 
-func (w *world) hand(k Key, before, after string) (bool, error) {
+func (w *world) hand(k ledger.Key, before, after string) (bool, error) {
 	if w.byHand {
 		return false, nil
 	}
@@ -212,7 +219,7 @@ func (w *world) Reload(context.Context) error { w.reloads++; return nil }
 
 // signing are the keys that sign: those that the rows of signing_table name, with all
 // that it takes.
-func (w *world) signing() (list []Key) {
+func (w *world) signing() (list []ledger.Key) {
 	w.t.Helper()
 	w.with(nil, func(r *Rotation) {
 		t, err := r.readTables()
@@ -225,7 +232,7 @@ func (w *world) signing() (list []Key) {
 			}
 		}
 		for _, k := range r.active(t, "example.com") {
-			if err := k.read(t); err != nil {
+			if err := read(&k, t); err != nil {
 				w.t.Fatalf("%v: %v", w.now.Sub(noon), err)
 			}
 			list = append(list, k)
@@ -237,7 +244,7 @@ func (w *world) signing() (list []Key) {
 // wantVerified wants that whoever verifies now a mail that was signed with a key finds
 // its record, whatever they remember: every answer that a name server has given and
 // that may still be remembered.
-func (w *world) wantVerified(what string, k Key) {
+func (w *world) wantVerified(what string, k ledger.Key) {
 	w.t.Helper()
 	for server := range 2 {
 		// No answer is older than the longest TTL; each changes at a time of past.

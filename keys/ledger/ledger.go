@@ -1,4 +1,6 @@
-package rotation
+// Package ledger keeps what is known of keys that rotate, between runs: each with where
+// it is in its life.
+package ledger
 
 import (
 	"bytes"
@@ -237,8 +239,16 @@ func (l *Ledger) Of(domain string) []Key {
 	return list
 }
 
-// put keeps a key as it is now; one that is forgotten leaves.
-func (l *Ledger) put(k Key) {
+// Any reports whether a domain has a key in one of the states, of one type where kind
+// names it.
+func (l *Ledger) Any(domain, kind string, states ...State) bool {
+	return slices.ContainsFunc(l.Keys, func(k Key) bool {
+		return k.Domain == domain && (kind == "" || kind == k.Type) && slices.Contains(states, k.State)
+	})
+}
+
+// Put keeps a key as it is now; one that is forgotten leaves.
+func (l *Ledger) Put(k Key) {
 	at := slices.IndexFunc(l.Keys, func(o Key) bool { return o.Name == k.Name })
 	switch {
 	case k.State == Forgotten && at < 0:

@@ -1,4 +1,4 @@
-package rotation
+package ledger
 
 import (
 	"bytes"
@@ -11,6 +11,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 )
+
+// noon is the time of these tests.
+var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 var sample = Key{
 	Name: "20261122r._domainkey.example.com", Domain: "example.com", Selector: "20261122r", File: "/etc/postseal/keys/example.com/20261122r.private",
@@ -28,7 +31,7 @@ func TestLedger(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.put(sample)
+	l.Put(sample)
 	l.SetUpdate("example.com", &Update{Server: "192.0.2.53", TSIGKey: "/etc/tsig.key"})
 	for range 2 {
 		if err := l.Save(); err != nil {
@@ -73,7 +76,7 @@ func TestLedgerAtOnce(t *testing.T) {
 			if old := l.Find(k.Name); old != nil {
 				k.Bits = old.Bits + 1
 			}
-			l.put(k)
+			l.Put(k)
 			if err := l.Save(); err != nil {
 				t.Error(err)
 			}

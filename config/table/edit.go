@@ -1,4 +1,4 @@
-package setup
+package table
 
 import (
 	"errors"
@@ -18,7 +18,7 @@ import (
 // comments, nor what follows the name. rows is how many there were; without any the
 // file is not touched. The file is replaced whole, with its owner and mode: who reads
 // it sees all rows as they were, or all as they are to be.
-func (t *Table) Replace(names map[string]string) (rows int, err error) {
+func (t *File) Replace(names map[string]string) (rows int, err error) {
 	return t.edit(func(row dataset.Row, line string) (string, bool, error) {
 		old, _, _ := strings.Cut(row.Value, ":")
 		old = strings.TrimSpace(old)
@@ -37,7 +37,7 @@ func (t *Table) Replace(names map[string]string) (rows int, err error) {
 }
 
 // Remove takes the rows of key out, and nothing else; as Replace.
-func (t *Table) Remove(key string) (rows int, err error) {
+func (t *File) Remove(key string) (rows int, err error) {
 	return t.edit(func(row dataset.Row, line string) (string, bool, error) {
 		if row.Key == key {
 			return "", true, nil
@@ -47,7 +47,7 @@ func (t *Table) Remove(key string) (rows int, err error) {
 }
 
 // edit puts what change makes of the line of each row in its place.
-func (t *Table) edit(change func(row dataset.Row, line string) (string, bool, error)) (rows int, err error) {
+func (t *File) edit(change func(row dataset.Row, line string) (string, bool, error)) (rows int, err error) {
 	if _, err = t.file.Seek(0, io.SeekStart); err != nil {
 		return 0, err
 	}
@@ -80,7 +80,7 @@ func (t *Table) edit(change func(row dataset.Row, line string) (string, bool, er
 
 // replace puts a new file in the table's place, down to the disk; a link to it stays.
 // The lock is on the new one before others can find it.
-func (t *Table) replace(text string) (err error) {
+func (t *File) replace(text string) (err error) {
 	path, err := filepath.EvalSymlinks(t.path)
 	if err != nil {
 		return err

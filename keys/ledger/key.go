@@ -1,8 +1,4 @@
-// Package rotation leads keys through their lives: a new one is made, published, and
-// takes the place of an old one, whose record stays until the mail that it has signed
-// has arrived. [Step] says what comes next and changes nothing; a [Rotation] does it,
-// and a [Ledger] keeps it between runs.
-package rotation
+package ledger
 
 import (
 	"crypto"
@@ -10,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -18,6 +15,31 @@ import (
 	"github.com/postseal/postseal/keys/published"
 	"github.com/postseal/postseal/milter/dkim"
 )
+
+// State is where a key is in its life.
+type State string
+
+const (
+	// Pending: it is made, stands in key_table, and its record is to be published.
+	Pending State = "pending"
+	// Published: every name server of the domain shows it. It signs once no resolver
+	// can remember what stood there before.
+	Published State = "published"
+	// Active: signing_table names it.
+	Active State = "active"
+	// Retiring: another has taken its place; its record stays for the mail under way.
+	Retiring State = "retiring"
+	// Retired: it is out of key_table, and its record is to say that it is revoked.
+	Retired State = "retired"
+	// Forgotten: nothing is left to be done about it.
+	Forgotten State = "forgotten"
+)
+
+// States are those that a key can be found in, in their order.
+func States() []State { return []State{Pending, Published, Active, Retiring, Retired} }
+
+// order is its place among them, -1 for no state.
+func (s State) order() int { return slices.Index(States(), s) }
 
 // Key is what is kept of a key. Nothing of its private half is in it.
 type Key struct {
@@ -103,6 +125,34 @@ func (k Key) check() error {
 	return nil
 }
 
+// To is the key in another state.
+func (k Key) To(s State, now time.Time) Key {
+	k.State, k.Since = s, now
+	return k
+}
+
+// Until is when the wait of a key's state ends; zero where time alone changes nothing.
+func (k Key) Until() time.Time {
+	switch k.State {
+	case Published:
+		return k.Since.Add(k.Memory)
+	case Retiring, Retired:
+		return k.Since.Add(k.Keep)
+	}
+	return time.Time{}
+}
+
+// Due reports whether that wait is over.
+func (k Key) Due(now time.Time) bool {
+	until := k.Until()
+	return !until.IsZero() && now.After(until)
+}
+
+// Age is how old a key is that signs; ok is false where nothing tells.
+func (k Key) Age(now time.Time) (age time.Duration, ok bool) {
+	return now.Sub(k.Since), !k.Since.IsZero()
+}
+
 // RecordName is where its record stands.
 func (k Key) RecordName() string { return k.Selector + "._domainkey." + k.Domain }
 
@@ -117,15 +167,15 @@ func (k Key) Public() crypto.PublicKey {
 
 // Made is the day that a dated selector names, zero for another.
 func (k Key) Made() time.Time {
-	if len(k.Selector) < len(dated) {
+	if len(k.Selector) < len(Dated) {
 		return time.Time{}
 	}
-	day, err := time.Parse(dated, k.Selector[:len(dated)])
+	day, err := time.Parse(Dated, k.Selector[:len(Dated)])
 	if err != nil {
 		return time.Time{}
 	}
 	return day
 }
 
-// dated is how a selector begins that rotation makes.
-const dated = "20060102"
+// Dated is how a selector begins that rotation makes, for time.Format.
+const Dated = "20060102"

@@ -1,4 +1,4 @@
-package setup
+package table
 
 import (
 	"errors"
@@ -29,7 +29,7 @@ func TestAdd(t *testing.T) {
 				t.Fatal(err)
 			}
 			for range 2 {
-				table, err := OpenTable("signing_table", dataset.Text("refile:signing.table"), filepath.Dir(path))
+				table, err := Open("signing_table", dataset.Text("refile:signing.table"), filepath.Dir(path))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -54,7 +54,7 @@ func TestAddLink(t *testing.T) {
 	if err := errors.Join(os.WriteFile(dir+"/file", nil, 0o600), os.Symlink("file", dir+"/table")); err != nil {
 		t.Fatal(err)
 	}
-	table, err := OpenTable("key_table", dataset.Text("file:table"), dir)
+	table, err := Open("key_table", dataset.Text("file:table"), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func TestAddAtOnce(t *testing.T) {
 	var added atomic.Int32
 	for i := range 50 {
 		wg.Go(func() {
-			table, err := OpenTable("key_table", dataset.Text(path), "/")
+			table, err := Open("key_table", dataset.Text(path), "/")
 			if err != nil {
 				t.Error(err)
 				return
@@ -103,9 +103,9 @@ func TestAddAtOnce(t *testing.T) {
 }
 
 // What is no file cannot be added to.
-func TestOpenTableErrors(t *testing.T) {
+func TestOpenErrors(t *testing.T) {
 	for _, spec := range []dataset.Spec{dataset.Text("csl:a=b"), dataset.List("a b"), dataset.Text("refile:/no/such/table"), dataset.Text("file:/")} {
-		if _, err := OpenTable("key_table", spec, "/"); err == nil {
+		if _, err := Open("key_table", spec, "/"); err == nil {
 			t.Errorf("%v: no error", spec)
 		}
 	}

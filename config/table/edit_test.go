@@ -1,4 +1,4 @@
-package setup
+package table
 
 import (
 	"os"
@@ -28,7 +28,7 @@ func TestReplace(t *testing.T) {
 		{"no name", "*@a\n", "*@a\n", 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			wantEdited(t, tt.before, tt.after, tt.rows, func(table *Table) (int, error) { return table.Replace(names) })
+			wantEdited(t, tt.before, tt.after, tt.rows, func(table *File) (int, error) { return table.Replace(names) })
 		})
 	}
 }
@@ -44,13 +44,13 @@ func TestRemove(t *testing.T) {
 		{"not there", "a old\n# old 1\n", "a old\n# old 1\n", 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			wantEdited(t, tt.before, tt.after, tt.rows, func(table *Table) (int, error) { return table.Remove("old") })
+			wantEdited(t, tt.before, tt.after, tt.rows, func(table *File) (int, error) { return table.Remove("old") })
 		})
 	}
 }
 
 // wantEdited edits a table behind a link, twice: the second time nothing is left to do.
-func wantEdited(t *testing.T, before, after string, rows int, edit func(*Table) (int, error)) {
+func wantEdited(t *testing.T, before, after string, rows int, edit func(*File) (int, error)) {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.WriteFile(dir+"/file", []byte(before), 0o640); err != nil {
@@ -60,7 +60,7 @@ func wantEdited(t *testing.T, before, after string, rows int, edit func(*Table) 
 		t.Fatal(err)
 	}
 	for _, want := range []int{rows, 0} {
-		table, err := OpenTable("signing_table", dataset.Text("refile:table"), dir)
+		table, err := Open("signing_table", dataset.Text("refile:table"), dir)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -90,7 +90,7 @@ func TestReplaceFails(t *testing.T) {
 	if err := os.WriteFile(path, []byte("*@a old\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	table, err := OpenTable("signing_table", dataset.Text("refile:table"), dir)
+	table, err := Open("signing_table", dataset.Text("refile:table"), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestReplaceAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range many {
 		wg.Go(func() {
-			table, err := OpenTable("signing_table", dataset.Text("refile:table"), dir)
+			table, err := Open("signing_table", dataset.Text("refile:table"), dir)
 			if err != nil {
 				t.Error(err)
 				return
