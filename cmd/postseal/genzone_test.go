@@ -125,7 +125,7 @@ func TestGenzoneUpdate(t *testing.T) {
 	says(out, "+ rsa._domainkey.example.com.\t", "; of 6 records 1 were added, 0 were replaced, 2 stand")
 	says(errs, "refuses to change rsa._domainkey.denied.example", "--replace")
 	out, errs = update(exitOK, "--replace", "example.com")
-	says(out, "+ ed25519._domainkey.example.com.\t", "- ed25519._domainkey.example.com.\tIN\tTXT\t( \"v=DKIM1; k=ed25519; \"\n\t\t\"p=11qY", "; of 2 records 0 were added, 1 were replaced, 1 stand")
+	says(out, "+ ed25519._domainkey.example.com.\t", "- ed25519._domainkey.example.com.\tIN\tTXT\t\"v=DKIM1; k=ed25519; p=11qY", "; of 2 records 0 were added, 1 were replaced, 1 stand")
 	says(errs, "records: 2 of 2")
 	out, _ = update(exitOK, "--json", "example.com", "example.net")
 	if strings.Count(out, `"state": "published"`) != 4 || strings.Contains(out, "changed") {

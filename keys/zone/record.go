@@ -49,8 +49,9 @@ func (r Record) Host(domain string) string {
 // maxString is the longest character-string of a TXT record (RFC 1035 §3.3).
 const maxString = 255
 
-// String is the record in a zone file, with its full name, whatever $ORIGIN says: the
-// value cut into strings of at most 255 octets, on a line each, and a line end.
+// String is the record in a zone file, with its full name, whatever $ORIGIN says, and a
+// line end: a value of at most 255 octets on one line, a longer one as strings on a line
+// each.
 func (r Record) String() string {
 	ttl := ""
 	if r.TTL > 0 {
@@ -60,12 +61,20 @@ func (r Record) String() string {
 	for i, p := range parts {
 		parts[i] = `"` + resolver.Escape(p) + `"`
 	}
-	return r.Name + ".\t" + ttl + "IN\tTXT\t( " + strings.Join(parts, "\n\t\t") + " )\n"
+	text := parts[0]
+	if len(parts) > 1 {
+		text = "( " + strings.Join(parts, "\n\t\t") + " )"
+	}
+	return r.Name + ".\t" + ttl + "IN\tTXT\t" + text + "\n"
 }
 
-// Strings cuts a value into the character-strings of its record, none of more than 255
-// octets. The data of a key begin a new one, where a person looks for them.
+// Strings cuts a value into the character-strings of its record, at least one, and none
+// of more than 255 octets. Where it takes several, the data of a key begin a new one,
+// where a person looks for them.
 func Strings(value string) []string {
+	if len(value) <= maxString {
+		return []string{value}
+	}
 	var parts []string
 	if p := strings.Index(value, "p="); p > 0 && p <= maxString {
 		parts, value = append(parts, value[:p]), value[p:]

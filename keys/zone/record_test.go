@@ -10,15 +10,23 @@ import (
 // An independent zone parser reads what String writes.
 func TestString(t *testing.T) {
 	rsa4096 := "v=DKIM1; h=sha256; k=rsa; p=" + strings.Repeat("A", 736)
-	for _, tt := range []struct{ name, selector, domain, value, owner string }{
-		{"short", "s", "example.com", "v=DKIM1; p=", "s._domainkey.example.com."},
-		{"long key", "s", "example.com.", rsa4096, "s._domainkey.example.com."},
-		{"U-label", "s", "bücher.example", "x", "s._domainkey.xn--bcher-kva.example."},
-		{"awkward text", "s", "example.com", "a\"b\\c;d\x00\xff" + strings.Repeat("\xc3", 300), "s._domainkey.example.com."},
-		{"empty", "s", "example.com", "", "s._domainkey.example.com."},
+	for _, tt := range []struct {
+		name, selector, domain, value, owner string
+		lines                                int
+	}{
+		{"short", "s", "example.com", "v=DKIM1; p=", "s._domainkey.example.com.", 1},
+		{"one string", "s", "example.com", "v=DKIM1; p=" + strings.Repeat("A", 244), "s._domainkey.example.com.", 1},
+		{"an octet more", "s", "example.com", "v=DKIM1; p=" + strings.Repeat("A", 245), "s._domainkey.example.com.", 2},
+		{"long key", "s", "example.com.", rsa4096, "s._domainkey.example.com.", 4},
+		{"U-label", "s", "bücher.example", "x", "s._domainkey.xn--bcher-kva.example.", 1},
+		{"awkward text", "s", "example.com", "a\"b\\c;d\x00\xff" + strings.Repeat("\xc3", 300), "s._domainkey.example.com.", 2},
+		{"empty", "s", "example.com", "", "s._domainkey.example.com.", 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			text := Key(tt.selector, tt.domain, tt.value).String()
+			if n := strings.Count(text, "\n"); n != tt.lines || strings.Contains(text, "(") != (n > 1) {
+				t.Errorf("%d lines, want %d:\n%s", n, tt.lines, text)
+			}
 			rr, err := dns.NewRR("$ORIGIN origin.example.\n$TTL 3600\n" + text)
 			if err != nil {
 				t.Fatalf("%v in\n%s", err, text)

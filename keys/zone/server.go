@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"strings"
 	"sync"
@@ -39,7 +40,7 @@ type server struct {
 	*Updater
 	addr string
 	zone string // with its final dot
-	conn *dns.Conn
+	conn net.Conn
 	used bool // for a question before: it may have been closed since
 }
 

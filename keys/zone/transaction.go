@@ -28,11 +28,7 @@ func (s *server) open(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w by TCP: %w", ErrUnreachable, err)
 	}
-	s.conn = &dns.Conn{Conn: conn}
-	if s.Key != nil {
-		s.conn.TsigProvider = s.Key
-	}
-	s.used = false
+	s.conn, s.used = conn, false
 	return nil
 }
 
@@ -80,7 +76,12 @@ func (s *server) exchange(ctx context.Context, m *dns.Msg) (answer *dns.Msg, err
 	ctx, cancel := context.WithTimeout(ctx, s.timeout())
 	defer cancel()
 	deadline, _ := ctx.Deadline()
-	conn := s.conn
+	// A new dns.Conn for each question: one would sign the next as what follows upon the
+	// last, as in a zone transfer.
+	conn := &dns.Conn{Conn: s.conn}
+	if s.Key != nil {
+		conn.TsigProvider = s.Key
+	}
 	_ = conn.SetDeadline(deadline)
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()

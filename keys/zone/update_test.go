@@ -74,7 +74,7 @@ s2._domainkey TXT "v=DKIM1; " "p=old"`})
 		want   []string // as dig shows it; nil: not looked at
 	}{
 		{"a new record", Change{Name: name, After: []string{long}}, nil},
-		{"revoked", Change{Name: name, Before: []string{long}, After: []string{"v=DKIM1; p="}}, []string{`"v=DKIM1; " "p="`}},
+		{"revoked", Change{Name: name, Before: []string{long}, After: []string{"v=DKIM1; p="}}, []string{`"v=DKIM1; p="`}},
 		{"deleted", Change{Name: name, Before: []string{"v=DKIM1; p="}}, []string{}},
 		{"one of several", Change{Name: "many.example.com", Before: []string{"ours", "ab"}, After: []string{"ab", "new"}}, []string{`"a" "b"`, `"new"`}},
 		{"cut otherwise", Change{Name: "s2._domainkey.example.com", Before: []string{"v=DKIM1; p=old"}, After: []string{"x"}}, []string{`"x"`}},
