@@ -25,6 +25,7 @@ func TestOneConnection(t *testing.T) {
 	var connections, questions, wrong atomic.Int32
 	srv := &dns.Server{
 		Listener: countedListener{listener, &connections}, TsigProvider: key,
+		MsgAcceptFunc: func(dns.Header) dns.MsgAcceptAction { return dns.MsgAccept },
 		Handler: dns.HandlerFunc(func(w dns.ResponseWriter, m *dns.Msg) {
 			questions.Add(1)
 			answer := new(dns.Msg).SetReply(m)
