@@ -187,6 +187,17 @@ func (m *machine) undo(t *testing.T) (left []Left) {
 	}
 }
 
+// wantBack takes everything back: nothing is left, and the machine is as it was.
+func (m *machine) wantBack(t *testing.T, before string) {
+	t.Helper()
+	if left := m.undo(t); left != nil {
+		t.Errorf("left: %q", left)
+	}
+	if diff := cmp.Diff(before, m.state(t)); diff != "" {
+		t.Errorf("-before +after:\n%s", diff)
+	}
+}
+
 // killed ends a set-up as a crash does: at its first change, or once that is noted.
 type killed struct {
 	Change
@@ -225,12 +236,7 @@ func TestUndoAfterCrash(t *testing.T) {
 				if i > 0 && m.state(t) == before {
 					t.Fatal("nothing was done")
 				}
-				if left := m.undo(t); left != nil {
-					t.Errorf("left: %q", left)
-				}
-				if diff := cmp.Diff(before, m.state(t)); diff != "" {
-					t.Errorf("-before +after:\n%s", diff)
-				}
+				m.wantBack(t, before)
 			})
 		}
 	}
@@ -266,12 +272,7 @@ func TestGoOn(t *testing.T) {
 			if !m.up || !m.in["postfix postseal"] {
 				t.Error("not all is done")
 			}
-			if left := m.undo(t); left != nil {
-				t.Errorf("left: %q", left)
-			}
-			if diff := cmp.Diff(before, m.state(t)); diff != "" {
-				t.Errorf("-before +after:\n%s", diff)
-			}
+			m.wantBack(t, before)
 		})
 	}
 }
@@ -302,12 +303,7 @@ func TestUndoHalfDone(t *testing.T) {
 			before := m.state(t)
 			m.apply(t, m.plan(t))
 			tt.half(t, m)
-			if left := m.undo(t); left != nil {
-				t.Errorf("left: %q", left)
-			}
-			if diff := cmp.Diff(before, m.state(t)); diff != "" {
-				t.Errorf("-before +after:\n%s", diff)
-			}
+			m.wantBack(t, before)
 		})
 	}
 }
@@ -362,7 +358,11 @@ func TestUndoChangedSince(t *testing.T) {
 			if tt.after == "-" && errors.Is(err, fs.ErrNotExist) {
 				return
 			}
-			if want := cmpOr(tt.after, tt.now); string(got) != want {
+			want := tt.after
+			if want == "" {
+				want = tt.now
+			}
+			if string(got) != want {
 				t.Errorf("%q, want %q", got, want)
 			}
 			if info, err := os.Stat(m.dir + "/old.table"); tt.file == "old.table" && (err != nil || info.Mode() != 0o640) {
@@ -370,13 +370,6 @@ func TestUndoChangedSince(t *testing.T) {
 			}
 		})
 	}
-}
-
-func cmpOr(a, b string) string {
-	if a == "" {
-		return b
-	}
-	return a
 }
 
 // Where a change fails, it is said what was done, and the rest is not begun; what was
@@ -395,10 +388,7 @@ func TestApplyFails(t *testing.T) {
 			if !errors.As(err, &stopped) || len(stopped.Done)+1+len(stopped.Rest) != len(plan.Changes) {
 				t.Fatalf("%v", err)
 			}
-			m.undo(t)
-			if diff := cmp.Diff(before, m.state(t)); diff != "" {
-				t.Errorf("-before +after:\n%s", diff)
-			}
+			m.wantBack(t, before)
 		})
 	}
 }
@@ -422,10 +412,7 @@ func TestApplyInterrupted(t *testing.T) {
 		t.Errorf("%v, %v", entries, err)
 	}
 	j.Close()
-	m.undo(t)
-	if diff := cmp.Diff(before, m.state(t)); diff != "" {
-		t.Errorf("-before +after:\n%s", diff)
-	}
+	m.wantBack(t, before)
 }
 
 // What fails to be taken back stays in the journal, and is taken back later.
@@ -441,10 +428,7 @@ func TestUndoFails(t *testing.T) {
 	}
 	j.Close()
 	m.fails = ""
-	m.undo(t)
-	if diff := cmp.Diff(before, m.state(t)); diff != "" {
-		t.Errorf("-before +after:\n%s", diff)
-	}
+	m.wantBack(t, before)
 }
 
 // A file that somebody changes between plan and deed is not overwritten.
