@@ -50,7 +50,9 @@ func start(t *testing.T) *lab {
 	m.Install(binary, "/usr/local/bin/postseal", 0o755)
 	m.Shell("useradd --create-home alice && rm -rf /var/mail/* && hostname mail.example.com && rm /etc/opendkim.conf")
 	m.names()
-	m.postfix()
+	m.Postfix()
+	m.Shell("postconf -e 'myhostname = mail.example.com' && postfix reload")
+	m.settled()
 	return m
 }
 
@@ -87,30 +89,12 @@ func (m *lab) service(name, command string) {
 	m.Shell("systemctl daemon-reload && systemctl restart " + name)
 }
 
-// postfix has Debian's package make main.cf and start: an "Internet Site".
-func (m *lab) postfix() {
-	m.t.Helper()
-	m.Shell(`debconf-set-selections <<'END'
-postfix postfix/main_mailer_type select Internet Site
-postfix postfix/mailname string mail.example.com
-postfix postfix/destinations string mail.example.com, localhost
-END
-rm -f /etc/postfix/main.cf
-DEBIAN_FRONTEND=noninteractive dpkg-reconfigure postfix
-postconf -e 'myhostname = mail.example.com'
-systemctl start postfix`)
-	m.settled()
-}
-
 // settled waits until Postfix serves under the configuration that it has now: after
 // a reload, an idle smtpd may answer one more client in the old way.
 func (m *lab) settled() {
 	m.t.Helper()
 	m.Shell("pkill -x smtpd || true")
-	m.Await("Postfix", func() bool {
-		_, err := m.Try("swaks --server 127.0.0.1 --quit-after BANNER")
-		return err == nil
-	})
+	m.AwaitPostfix()
 }
 
 // update changes the zones, with lines of nsupdate(1).

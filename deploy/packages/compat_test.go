@@ -159,7 +159,7 @@ func (m *mailhost) setUpOpenDKIM(o takeover) {
 	m.Shell(o.shell)
 	m.Shell("systemd-tmpfiles --create opendkim.conf && systemctl daemon-reload && systemctl enable --now --quiet opendkim 2>/dev/null")
 	m.Shell("postconf -e smtpd_milters=" + o.milter + " 'non_smtpd_milters=$smtpd_milters' milter_default_action=tempfail && systemctl restart postfix")
-	m.awaitPostfix()
+	m.AwaitPostfix()
 }
 
 // daemonIs wants a program to be the main process of opendkim.service, and mail to

@@ -45,26 +45,12 @@ func startMailhost(t *testing.T) *mailhost {
 // where that is gone.
 func (m *mailhost) setUpPostfix() {
 	m.t.Helper()
-	m.answer()
-	m.Shell(`export DEBIAN_FRONTEND=noninteractive
-if [ -e /usr/sbin/postfix ]; then
-	rm -f /etc/postfix/main.cf
-	dpkg-reconfigure postfix
-else
-	apt-get install postfix
-fi`)
-	m.Shell("systemctl start postfix")
-	m.awaitPostfix()
-}
-
-// answer answers the questions that Debian's package asks: an "Internet Site".
-func (m *mailhost) answer() {
-	m.t.Helper()
-	m.Shell(`debconf-set-selections <<'END'
-postfix postfix/main_mailer_type select Internet Site
-postfix postfix/mailname string mail.example.com
-postfix postfix/destinations string mail.example.com, localhost
-END`)
+	if _, err := m.Try("test -e /usr/sbin/postfix"); err == nil {
+		m.Postfix()
+		return
+	}
+	m.Shell(machine.PostfixAnswers + "\nDEBIAN_FRONTEND=noninteractive apt-get install postfix && systemctl start postfix")
+	m.AwaitPostfix()
 }
 
 // pack makes the .deb again that a package of Debian's was installed from: its
@@ -98,14 +84,6 @@ func (m *mailhost) offer(names ...string) {
 	m.Write("/etc/apt/sources.list", "deb [trusted=yes] file:/srv/debian ./\n", 0o644)
 	m.Write("/etc/apt/apt.conf.d/99yes", "APT::Get::Assume-Yes \"true\";\n", 0o644)
 	m.Shell("apt-get update")
-}
-
-func (m *mailhost) awaitPostfix() {
-	m.t.Helper()
-	m.Await("Postfix", func() bool {
-		_, err := m.Try("swaks --server 127.0.0.1 --quit-after BANNER")
-		return err == nil
-	})
 }
 
 // publish gives a name a TXT record.

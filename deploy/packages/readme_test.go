@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/postseal/postseal/testdata/machine"
 )
 
 // readmeCommands are the lines of the first block of commands behind a line of the
@@ -40,10 +42,10 @@ func readme(t *testing.T, b built) {
 	m := startMailhost(t)
 	m.offer("postfix")
 	m.dpkg("--force-depends -P postfix")
-	m.answer()
+	m.Shell(machine.PostfixAnswers)
 	m.Install(b.deb, "/root/postseal/bin/packages/"+filepath.Base(b.deb), 0o644)
 	m.Shell("cd /root/postseal && DEBIAN_FRONTEND=noninteractive " + install)
-	m.awaitPostfix()
+	m.AwaitPostfix()
 	m.setup(lines[1])
 	m.signs()
 	for _, selector := range m.selectors {

@@ -32,20 +32,6 @@ func start(t testing.TB) *host {
 	return h
 }
 
-// postfix has Debian's package make main.cf and start.
-func (h *host) postfix() {
-	h.t.Helper()
-	h.Shell(`debconf-set-selections <<'END'
-postfix postfix/main_mailer_type select Internet Site
-postfix postfix/mailname string mail.example.com
-postfix postfix/destinations string mail.example.com, localhost
-END
-rm -f /etc/postfix/main.cf
-DEBIAN_FRONTEND=noninteractive dpkg-reconfigure postfix
-systemctl start postfix`)
-	h.Await("Postfix", func() bool { _, err := h.Try("swaks --server 127.0.0.1 --quit-after BANNER"); return err == nil })
-}
-
 // setup runs setup, which must succeed, with no record in DNS.
 func (h *host) setup(arguments string) string {
 	h.t.Helper()

@@ -11,7 +11,7 @@ import (
 // signatures; a second changes nothing, and --undo leaves every file as it was.
 func TestFresh(t *testing.T) {
 	h := start(t)
-	h.postfix()
+	h.Postfix()
 	before, dated := h.snapshot(false), h.snapshot(true)
 
 	out := h.setup("example.com --dry-run")
@@ -71,7 +71,7 @@ func TestFresh(t *testing.T) {
 // The milters that are there stay in their order, also those of a service of master.cf.
 func TestMilters(t *testing.T) {
 	h := start(t)
-	h.postfix()
+	h.Postfix()
 	h.Shell(`postconf -e 'smtpd_milters = inet:localhost:7357, { inet:localhost:8893, default_action=accept }' 'non_smtpd_milters = inet:localhost:7357' milter_default_action=accept`)
 	h.Shell(`postconf -M submission/inet='submission inet n - y - - smtpd' && postconf -P 'submission/inet/smtpd_milters=inet:localhost:7358' && postfix reload`)
 	before := h.snapshot(false)
@@ -103,7 +103,7 @@ func TestMilters(t *testing.T) {
 // --unwire takes the milter out where no journal tells how it came there.
 func TestUnwire(t *testing.T) {
 	h := start(t)
-	h.postfix()
+	h.Postfix()
 	h.setup("example.com")
 	h.Shell("rm /var/lib/postseal/setup.journal")
 	h.want(h.Shell("postseal setup --unwire"), "/etc/postfix/main.cf")
@@ -117,7 +117,7 @@ func TestUnwire(t *testing.T) {
 // being signed as it was.
 func TestOpenDKIM(t *testing.T) {
 	h := start(t)
-	h.postfix()
+	h.Postfix()
 	h.Shell(`getent passwd opendkim || useradd --system opendkim
 install -d -m 755 /etc/opendkim && install -d -m 700 -o opendkim -g opendkim /etc/opendkim/keys
 cd /etc/opendkim && postseal genkey -d example.org -s mail -o keys/ && chown opendkim keys/mail.private
