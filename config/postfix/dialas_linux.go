@@ -3,6 +3,7 @@
 package postfix
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"os"
@@ -15,17 +16,26 @@ import (
 )
 
 // dialAs connects to a unix socket as a process of Postfix would: with root as its root
-// folder, as who. It takes root. The path has no symbolic links.
+// folder, as who. It takes root. The path has no symbolic links. The error is
+// [errRights] where this process may not do so.
 //
 // One thread has Postfix's rights to files for that moment, and its own again when the
 // call ends: a thread that were left with others, be it on its way out, would end the
 // process when this becomes another user (setxid(7) wants all threads to agree).
 func dialAs(root, path string, who identity) (net.Conn, error) {
-	folder, err := os.OpenFile(root, unix.O_PATH|unix.O_DIRECTORY, 0)
-	if err != nil {
-		return nil, err
+	if root != "/" {
+		folder, err := os.OpenFile(root, unix.O_PATH|unix.O_DIRECTORY, 0)
+		if err != nil {
+			return nil, err
+		}
+		defer folder.Close()
+		// What lies above the root folder does not matter to whom it is the root.
+		inside := fmt.Sprintf("/proc/self/fd/%d", folder.Fd())
+		if _, err := os.Stat(inside); err != nil {
+			return nil, fmt.Errorf("%w: %w", errRights, err)
+		}
+		path = inside + path
 	}
-	defer folder.Close()
 	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
@@ -37,20 +47,22 @@ func dialAs(root, path string, who identity) (net.Conn, error) {
 	if err = syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_SNDTIMEO, &wait); err != nil {
 		return nil, os.NewSyscallError("setsockopt", err)
 	}
-	// What lies above the root folder does not matter to whom it is the root.
-	inside := fmt.Sprintf("/proc/self/fd/%d%s", folder.Fd(), path)
-	if err := withRightsOf(who, func() error {
-		return os.NewSyscallError("connect", syscall.Connect(fd, &syscall.SockaddrUnix{Name: inside}))
+	var refused error
+	if err := withRightsOf(who, func() {
+		refused = os.NewSyscallError("connect", syscall.Connect(fd, &syscall.SockaddrUnix{Name: path}))
 	}); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errRights, err)
+	}
+	if refused != nil {
+		return nil, refused
 	}
 	return net.FileConn(file)
 }
 
 // withRightsOf calls do with the rights to files that who has, which are those of the
 // calling thread alone, by the bare system calls: those of package syscall change all
-// threads.
-func withRightsOf(who identity, do func() error) (err error) {
+// threads. The error says that it could not get them, or its own back.
+func withRightsOf(who identity, do func()) (err error) {
 	runtime.LockOSThread()
 	own, err := syscall.Getgroups()
 	if err != nil {
@@ -58,10 +70,9 @@ func withRightsOf(who identity, do func() error) (err error) {
 		return os.NewSyscallError("getgroups", err)
 	}
 	defer func() {
-		setFileUser(syscall.SYS_SETFSUID, os.Geteuid())
-		setFileUser(syscall.SYS_SETFSGID, os.Getegid())
-		if e := setGroups(own); e != nil {
-			err = e // the thread stays ours, and is used for nothing else
+		back := cmp.Or(setFileUser(syscall.SYS_SETFSUID, os.Geteuid()), setFileUser(syscall.SYS_SETFSGID, os.Getegid()), setGroups(own))
+		if back != nil {
+			err = back // the thread stays ours, and is used for nothing else
 			return
 		}
 		runtime.UnlockOSThread()
@@ -69,9 +80,14 @@ func withRightsOf(who identity, do func() error) (err error) {
 	if err := setGroups(who.groups); err != nil {
 		return err
 	}
-	setFileUser(syscall.SYS_SETFSGID, who.gid)
-	setFileUser(syscall.SYS_SETFSUID, who.uid) // and with it no capability over files
-	return do()
+	if err := setFileUser(syscall.SYS_SETFSGID, who.gid); err != nil {
+		return err
+	}
+	if err := setFileUser(syscall.SYS_SETFSUID, who.uid); err != nil { // and with it no capability over files
+		return err
+	}
+	do()
+	return nil
 }
 
 func setGroups(groups []int) error {
@@ -85,5 +101,13 @@ func setGroups(groups []int) error {
 	return nil
 }
 
-// setFileUser is setfsuid or setfsgid, which never fail for root.
-func setFileUser(call uintptr, id int) { _, _, _ = syscall.RawSyscall(call, uintptr(id), 0, 0) }
+// setFileUser is setfsuid or setfsgid. They tell of no error: a user namespace may not
+// have the id, a sandbox not the call.
+func setFileUser(call uintptr, id int) error {
+	const query = ^uintptr(0) // changes nothing
+	_, _, _ = syscall.RawSyscall(call, uintptr(id), 0, 0)
+	if now, _, _ := syscall.RawSyscall(call, query, 0, 0); int(now) != id {
+		return fmt.Errorf("becoming user or group %d: %w", id, syscall.EPERM)
+	}
+	return nil
+}

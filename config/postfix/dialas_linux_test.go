@@ -7,9 +7,11 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/postseal/postseal/testdata/peers"
@@ -88,6 +90,78 @@ func TestDialAs(t *testing.T) {
 		})
 	}
 	wait.Wait()
+	for who := range rights(t) {
+		if !before[who] {
+			t.Errorf("a thread is now\n%s", who)
+		}
+	}
+}
+
+// Where the system gives no leave to act as another user, that is said: it is no word
+// about the socket. No thread is left with the rights of somebody else.
+func TestDialAsConfined(t *testing.T) {
+	const inside = "POSTSEAL_TEST_CONFINED"
+	if os.Geteuid() != 0 {
+		peers.Require(t, errors.New("becoming another user takes root"))
+	}
+	alone := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1}}
+	tests := []struct {
+		name string
+		attr syscall.SysProcAttr
+		who  identity
+	}{
+		{"setgroups is denied", syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER, UidMappings: alone, GidMappings: alone}, identity{}},
+		{"no such group", syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER, UidMappings: alone, GidMappings: alone, GidMappingsEnableSetgroups: true}, identity{groups: []int{23456}}},
+		{"no such main group", syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER, UidMappings: alone, GidMappings: alone, GidMappingsEnableSetgroups: true}, identity{gid: 23456}},
+		{"no such user", syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER, UidMappings: alone, GidMappings: alone, GidMappingsEnableSetgroups: true}, identity{uid: 23456}},
+		{"no /proc", syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}, identity{uid: 23456, gid: 23456}},
+	}
+	if name := os.Getenv(inside); name != "" {
+		for _, test := range tests {
+			if test.name == name {
+				confined(t, test.who, test.name == "no /proc")
+			}
+		}
+		return
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			cmd := exec.Command(self, "-test.run", "^TestDialAsConfined$", "-test.v")
+			cmd.Env = append(os.Environ(), inside+"="+test.name)
+			cmd.SysProcAttr = &test.attr
+			out, err := cmd.CombinedOutput()
+			if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.ENOSPC) {
+				t.Skipf("this system gives us no namespace: %v", err)
+			}
+			if err != nil || !strings.Contains(string(out), "no leave to act as another user") {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
+	}
+}
+
+// confined is what happens in there.
+func confined(t *testing.T, who identity, hidden bool) {
+	root := t.TempDir()
+	l, err := net.Listen("unix", filepath.Join(root, "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if hidden {
+		if err := syscall.Mount("none", "/proc", "tmpfs", 0, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := rights(t)
+	_, err = dialAs(root, "/s", who)
+	if t.Log(err); !errors.Is(err, errRights) {
+		t.Errorf("error %v", err)
+	}
 	for who := range rights(t) {
 		if !before[who] {
 			t.Errorf("a thread is now\n%s", who)

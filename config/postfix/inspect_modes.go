@@ -46,8 +46,11 @@ func (i *inspection) account() (identity, error) {
 	return who, err
 }
 
-// byModes judges a socket by what can be seen of it, for who is not root: the modes,
-// and whether we ourselves get an answer.
+// errRights says that this process cannot have another user's rights.
+var errRights = errors.New("no leave to act as another user")
+
+// byModes judges a socket by what can be seen of it, for who cannot act as Postfix's user:
+// the modes, and whether we ourselves get an answer.
 func (i *inspection) byModes(ctx context.Context, full string) {
 	if who, err := i.account(); err == nil {
 		if _, blocked := blocks(full, who); blocked {

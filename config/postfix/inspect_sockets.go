@@ -145,6 +145,8 @@ func (i *inspection) path(ctx context.Context, u use, path string) {
 	}
 	conn, err := dialAs(root, inside, who)
 	switch {
+	case errors.Is(err, errRights):
+		i.byModes(ctx, full)
 	case errors.Is(err, fs.ErrPermission):
 		i.denied(full, who)
 	case err != nil:
