@@ -212,7 +212,11 @@ func (s *setUp) printNext(out io.Writer) {
 	case s.dryRun && !s.plan.Empty():
 		fmt.Fprintf(out, "\n%s %s\n", p.Bold("To do it:"), s.commandLine())
 	case len(s.names) > 0:
-		fmt.Fprintf(out, "\n%s postseal check %s\n", p.Bold("Then:"), strings.Join(s.names[:min(len(s.names), mostShown)], " "))
+		check := append([]string{"postseal", "check"}, s.names[:min(len(s.names), mostShown)]...)
+		if s.config != configPath {
+			check = append(check, "-c", shellWord(s.config))
+		}
+		fmt.Fprintf(out, "\n%s %s\n", p.Bold("Then:"), strings.Join(check, " "))
 	}
 }
 

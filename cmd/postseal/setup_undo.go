@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -67,7 +68,13 @@ func (s *setUp) stopped(e *setup.Stopped) error {
 	if at == "" {
 		at = "a step"
 	}
-	fmt.Fprintf(&b, "stopped at: %s: %v", at, e.Err)
+	again := "to go on"
+	if errors.Is(e.Err, context.Canceled) {
+		fmt.Fprintf(&b, "interrupted before: %s", at)
+	} else {
+		fmt.Fprintf(&b, "stopped at: %s: %v", at, e.Err)
+		again += ", once that is mended"
+	}
 	list := func(title string, changes []setup.Change) {
 		for i, c := range changes {
 			if line := c.Line(); line != "" {
@@ -81,7 +88,7 @@ func (s *setUp) stopped(e *setup.Stopped) error {
 	}
 	list("done", e.Done)
 	list("not done", e.Rest)
-	fmt.Fprintf(&b, "\nto go on, once that is mended: %s", s.commandLine())
+	fmt.Fprintf(&b, "\n%s: %s", again, s.commandLine())
 	if len(e.Done) > 0 {
 		b.WriteString("\nto take back what was done: " + s.undoLine())
 	}
