@@ -38,8 +38,15 @@ func newMachine(t *testing.T) *machine {
 
 func (m *machine) write(t *testing.T, name, text string) {
 	t.Helper()
-	if err := os.WriteFile(m.dir+"/"+name, []byte(text), 0o640); err != nil {
-		t.Fatal(err)
+	path := m.dir + "/" + name
+	_, err := os.Stat(path)
+	if werr := os.WriteFile(path, []byte(text), 0o600); werr != nil {
+		t.Fatal(werr)
+	}
+	if errors.Is(err, fs.ErrNotExist) { // whatever the umask is
+		if err := os.Chmod(path, 0o640); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
