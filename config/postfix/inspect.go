@@ -12,8 +12,8 @@ import (
 
 // Expect is what Postfix is held against: our daemon as it is configured.
 type Expect struct {
-	// Sockets are all of the daemon's listeners, the one first that Postfix should
-	// use. Without one nothing is found.
+	// Sockets are all of the daemon's listeners; Postfix should use the first of those
+	// that sign. Without one nothing is found.
 	Sockets []Socket
 	// Internal reports whether mail from an address is signed (internal_hosts); nil:
 	// that is not looked at.
@@ -99,8 +99,16 @@ func (c *Config) Inspect(ctx context.Context, e Expect) finding.List {
 	if len(e.Sockets) == 0 {
 		return nil
 	}
-	i := &inspection{Config: c, Expect: e}
-	i.signs = slices.ContainsFunc(e.Sockets, func(s Socket) bool { return !s.VerifyOnly })
+	var signing, verifying []Socket
+	for _, s := range e.Sockets {
+		if s.VerifyOnly {
+			verifying = append(verifying, s)
+		} else {
+			signing = append(signing, s)
+		}
+	}
+	e.Sockets = append(signing, verifying...)
+	i := &inspection{Config: c, Expect: e, signs: len(signing) > 0}
 	i.sort()
 	i.instances()
 	i.missing()
@@ -110,9 +118,9 @@ func (c *Config) Inspect(ctx context.Context, e Expect) finding.List {
 		if home := i.newWiring(i.Sockets).home(l); !looked[home] {
 			looked[home] = true
 			i.neighbours(l)
-			i.actions(l)
 		}
 	}
+	i.actions()
 	i.protocol()
 	i.contentFilters()
 	i.networks()

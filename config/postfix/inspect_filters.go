@@ -2,57 +2,10 @@ package postfix
 
 import (
 	"fmt"
-	"net/netip"
-	"slices"
 	"strings"
 
 	"github.com/postseal/postseal/milter/finding"
 )
-
-const (
-	contentFilter = "content_filter"
-	proxyFilter   = "smtpd_proxy_filter"
-)
-
-// public are the ports at which mail comes in from outside.
-var public = []string{"smtp", "25", "submission", "587", "submissions", "smtps", "465"}
-
-// reenters reports whether mail comes back by an smtpd service from a content filter:
-// its port is not a public one, and it is told to filter no more, or listens on the
-// loopback address while others filter.
-func (i *inspection) reenters(s *Service) bool {
-	if s.Type != "inet" {
-		return false
-	}
-	at := strings.LastIndexByte(s.Name, ':')
-	host, port := strings.Trim(s.Name[:max(at, 0)], "[]"), s.Name[at+1:]
-	if slices.Contains(public, port) {
-		return false
-	}
-	for _, name := range []string{contentFilter, proxyFilter} {
-		if value, ok := s.Override(name); ok && value == "" {
-			return true
-		}
-	}
-	addr, err := netip.ParseAddr(host)
-	loopback := host == "localhost" || err == nil && addr.IsLoopback()
-	return loopback && i.Of(s, contentFilter) == "" && i.Of(s, proxyFilter) == "" && i.filters()
-}
-
-// filters reports whether any mail goes through a content filter.
-func (i *inspection) filters() bool {
-	for n := range i.Services {
-		if s := &i.Services[n]; i.Of(s, contentFilter) != "" || s.Program == "smtpd" && i.Of(s, proxyFilter) != "" {
-			return true
-		}
-	}
-	for _, value := range i.expanded {
-		if slices.Contains(strings.FieldsFunc(value, func(r rune) bool { return strings.ContainsRune(blanks+",{}:", r) }), "FILTER") {
-			return true // an action in an access table within main.cf
-		}
-	}
-	return false
-}
 
 // contentFilters looks at mail that goes through a content filter and comes back: which
 // of its two ways in passes us.
@@ -97,13 +50,15 @@ func names(list []*Service) string {
 	return strings.Join(texts, ", ")
 }
 
-// without is what keeps milters away from services.
+// without is what takes us off services.
 func (i *inspection) without(list []*Service) string {
-	var edits []Edit
+	w := i.newWiring(i.Sockets)
 	for _, s := range list {
-		edits = append(edits, i.set(s, smtpList, ""))
+		if err := w.aside(s); err != nil {
+			return sentence(err.Error())
+		}
 	}
-	return i.fix(edits...)
+	return i.fix(w.edits()...)
 }
 
 func (i *inspection) filteredTwice(before, after []*Service) {
@@ -114,7 +69,11 @@ func (i *inspection) filteredTwice(before, after []*Service) {
 }
 
 func (i *inspection) strangers(after []*Service) {
-	i.add(FilterStrangers, finding.Problem,
+	level := finding.Problem
+	if !i.filters() {
+		level = finding.Warning // none to be seen: tables outside of main.cf may name one
+	}
+	i.add(FilterStrangers, level,
 		fmt.Sprintf("Mail that comes back from the content filter at %s passes postseal, as if this machine were its client.", names(after)),
 		"Mail of strangers counts as internal: it is not verified, and what is forged with your domain gets signed.",
 		"Sign and verify before the content filter, and here no more:\n"+i.without(after)+

@@ -36,11 +36,11 @@ func (i *inspection) has(s *Service, name string) bool { return len(i.our(i.elem
 
 // away reports whether a service's receive_override_options keep milters away.
 func (i *inspection) away(s *Service) bool {
-	value := i.Value("receive_override_options")
+	value := i.Value(overrideOptions)
 	if s != nil {
-		value = i.Of(s, "receive_override_options")
+		value = i.Of(s, overrideOptions)
 	}
-	return slices.Contains(words(value), "no_milters")
+	return slices.Contains(words(value), noMilters)
 }
 
 // passes reports whether what an smtpd service takes in passes us.
@@ -143,16 +143,20 @@ func (i *inspection) overrides() {
 	}
 	for _, s := range i.intake {
 		if !i.has(s, smtpList) && i.overridden(s, smtpList) {
-			i.override(s, smtpList, fmt.Sprintf("Mail that the service %s takes in is neither signed nor verified.", shown(s.Name)))
+			level := finding.Problem
+			if strings.Trim(s.written[smtpList], blanks+",") == "" && !isPublic(s) {
+				level = finding.Warning // a port of its own, on purpose, it seems
+			}
+			i.override(level, s, smtpList, fmt.Sprintf("Mail that the service %s takes in is neither signed nor verified.", shown(s.Name)))
 		}
-		if _, ok := s.Override("receive_override_options"); ok && i.away(s) {
+		if _, ok := s.Override(overrideOptions); ok && i.away(s) {
 			i.noMilters(s)
 		}
 	}
 	if s := i.localCleanup(); i.signs && i.overridden(s, otherList) && !i.has(s, otherList) {
-		i.override(s, otherList, "Mail of this machine's own programs leaves unsigned.")
+		i.override(finding.Problem, s, otherList, "Mail of this machine's own programs leaves unsigned.")
 	}
-	if s := i.service("pickup/unix"); s != nil && i.signs && i.overridden(s, "receive_override_options") && i.away(s) {
+	if s := i.service("pickup/unix"); s != nil && i.signs && i.overridden(s, overrideOptions) && i.away(s) {
 		i.noMilters(s)
 	}
 	if maps := i.Value("smtpd_milter_maps"); maps != "" {
@@ -173,27 +177,26 @@ func (i *inspection) name() string {
 }
 
 // override tells of a service with a list of its own that is without us.
-func (i *inspection) override(s *Service, name, effect string) {
+func (i *inspection) override(level finding.Level, s *Service, name, effect string) {
 	fix := i.fix(i.unset(s, name))
 	if strings.Trim(s.written[name], blanks+",") != "" {
 		fix = i.fixLists([]place{{s.String(), name}})
 	}
-	i.add(MilterOverridden, finding.Problem,
+	i.add(MilterOverridden, level,
 		fmt.Sprintf("The service %s in %s/master.cf has \"-o %s=%s\", without postseal.", shown(s.Name), i.Dir, name, shown(s.written[name])),
 		effect, fix)
 }
 
 // noMilters tells of no_milters at one place; nil: main.cf.
 func (i *inspection) noMilters(s *Service) {
-	const parameter = "receive_override_options"
-	where, what, value := i.Dir+"/main.cf", "All mail", i.Written(parameter)
+	where, what, value := i.Dir+"/main.cf", "All mail", i.Written(overrideOptions)
 	if s != nil {
-		where, what, value = fmt.Sprintf("the service %s in %s/master.cf", shown(s.Name), i.Dir), "Mail that this service takes in", s.written[parameter]
+		where, what, value = fmt.Sprintf("the service %s in %s/master.cf", shown(s.Name), i.Dir), "Mail that this service takes in", s.written[overrideOptions]
 	}
-	rest := slices.DeleteFunc(words(value), func(w string) bool { return w == "no_milters" })
-	edit := i.set(s, parameter, strings.Join(rest, ","))
+	rest := slices.DeleteFunc(words(value), func(w string) bool { return w == noMilters })
+	edit := i.set(s, overrideOptions, strings.Join(rest, ","))
 	if s != nil && len(rest) == 0 {
-		edit = i.unset(s, parameter)
+		edit = i.unset(s, overrideOptions)
 	}
 	i.add(NoMilters, finding.Problem,
 		fmt.Sprintf("receive_override_options of %s has no_milters.", where),

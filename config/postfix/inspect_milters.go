@@ -105,22 +105,40 @@ func (i *inspection) moved(l place, out func(element) bool) string {
 	return i.fix(w.edits()...)
 }
 
-// actions looks at what happens to mail while we are away.
-func (i *inspection) actions(l place) {
+// actions looks at what happens to mail while we are away, each element of ours once: in
+// all lists, and where a service with main.cf's list has an action of its own.
+func (i *inspection) actions() {
+	seen := map[position]bool{}
+	for _, l := range i.lists() {
+		i.actionsOf(l, i.service(l.service), seen)
+	}
+	for _, s := range i.intake {
+		if i.overridden(s, defaultAction) && !i.overridden(s, smtpList) {
+			i.actionsOf(place{name: smtpList}, s, seen)
+		}
+	}
+}
+
+// actionsOf looks at one list as a service has it; nil: as main.cf says.
+func (i *inspection) actionsOf(l place, s *Service, seen map[position]bool) {
 	w := i.newWiring(i.Sockets)
 	items, err := w.items(l)
 	if err != nil {
 		return
 	}
 	for _, item := range items {
-		if !w.isOurs(item.element) {
+		if !w.isOurs(item.element) || seen[item.position] {
 			continue
 		}
 		action, own := item.settings["default_action"]
 		text := fmt.Sprintf("%s says default_action=%s", shown(item.text), shown(action))
 		if !own {
-			action = w.defaultAction(l)
+			action = i.Value(defaultAction)
 			text = fmt.Sprintf("milter_default_action is %s", shown(action))
+			if i.overridden(s, defaultAction) {
+				action = i.Of(s, defaultAction)
+				text = fmt.Sprintf("milter_default_action of the service %s is %s", shown(s.Name), shown(action))
+			}
 		}
 		var effect string
 		switch action {
@@ -133,6 +151,7 @@ func (i *inspection) actions(l place) {
 		default:
 			continue
 		}
+		seen[item.position] = true
 		i.add(DefaultAction, finding.Warning, fmt.Sprintf("For postseal in %s, %s.", l, text),
 			"While postseal is away, "+effect+".", i.tempfail(w, item))
 	}

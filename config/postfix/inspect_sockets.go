@@ -52,7 +52,7 @@ func (i *inspection) sockets(ctx context.Context) {
 	for _, u := range i.uses() {
 		before := len(i.found)
 		if _, rest, _ := strings.Cut(u.address, ":"); strings.HasPrefix(u.address, "inet:") {
-			i.port(ctx, rest)
+			i.port(ctx, u, rest)
 		} else {
 			i.path(ctx, u, rest)
 		}
@@ -69,7 +69,13 @@ func (i *inspection) sockets(ctx context.Context) {
 }
 
 // port asks a TCP port.
-func (i *inspection) port(ctx context.Context, rest string) {
+func (i *inspection) port(ctx context.Context, u use, rest string) {
+	if _, err := i.address(i.ours(u)); err != nil {
+		i.add(SocketOutside, finding.Problem,
+			fmt.Sprintf("Postfix does not use the family of addresses that %s is of (inet_protocols is %s).", shown(u.address), shown(i.Value("inet_protocols"))),
+			"It cannot reach postseal: mail is deferred, or does what milter_default_action says.", sentence(err.Error()))
+		return
+	}
 	if !strings.Contains(rest, ":") {
 		rest = "localhost:" + rest
 	}
@@ -180,10 +186,15 @@ func exists(path string) bool {
 	return err == nil && info.Mode()&fs.ModeSocket != 0 || errors.Is(err, fs.ErrPermission)
 }
 
+// ours is the socket of ours that a service asks.
+func (i *inspection) ours(u use) Socket {
+	return i.Sockets[slices.IndexFunc(i.Sockets, func(s Socket) bool { return i.reaches(u.address, s) })]
+}
+
 // misplaced tells of a path without a socket: because the service has another root
 // folder than we, or because nobody made one.
 func (i *inspection) misplaced(u use, full string, visible bool) {
-	ours := i.Sockets[slices.IndexFunc(i.Sockets, func(s Socket) bool { return i.reaches(u.address, s) })]
+	ours := i.ours(u)
 	if visible && real(full) == real(ours.Address) {
 		i.absent(full, syscall.ENOENT)
 		return

@@ -12,6 +12,9 @@ const (
 	otherList = "non_smtpd_milters"
 )
 
+// defaultAction is what happens to mail while a milter is away.
+const defaultAction = "milter_default_action"
+
 // maxElements bounds a list of milters, also once its references are followed.
 const maxElements = 1000
 

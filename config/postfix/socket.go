@@ -117,13 +117,13 @@ func (c *Config) reaches(address string, s Socket) bool {
 		ours := real(s.Address)
 		return real(filepath.Join(c.Queue(), rest)) == ours || strings.HasPrefix(rest, "/") && real(rest) == ours
 	case kind == "inet":
-		return s.Network != "unix" && sameTCP(rest, s)
+		return s.Network != "unix" && c.sameTCP(rest, s)
 	}
 	return false
 }
 
 // sameTCP compares HOST:PORT, or PORT alone, with a TCP socket.
-func sameTCP(theirs string, s Socket) bool {
+func (c *Config) sameTCP(theirs string, s Socket) bool {
 	if !strings.Contains(theirs, ":") {
 		theirs = "localhost:" + theirs
 	}
@@ -137,6 +137,11 @@ func sameTCP(theirs string, s Socket) bool {
 	}
 	if strings.EqualFold(host, theirHost) {
 		return true
+	}
+	for _, name := range []string{"localhost", "localhost.localdomain", "ip6-localhost", c.Value("myhostname")} {
+		if strings.EqualFold(theirHost, name) {
+			theirHost = "localhost"
+		}
 	}
 	their, err1 := netip.ParseAddr(theirHost)
 	our, err2 := netip.ParseAddr(host)

@@ -32,7 +32,7 @@ func quote(s string) string {
 
 // isSigner tells a milter in whose place ours is put: two signers would both sign.
 func isSigner(e element) bool {
-	return strings.Contains(e.address, "opendkim") || strings.Contains(e.address, "dkimpy") || hasPort(e, "8891")
+	return strings.Contains(e.address, "opendkim") || strings.Contains(e.address, "dkimpy") || strings.Contains(e.address, "dkim-filter") || hasPort(e, "8891") || hasPort(e, "12301")
 }
 
 // isReader tells a milter that reads our Authentication-Results.
@@ -46,8 +46,9 @@ func hasPort(e element, port string) bool {
 
 // Wire returns the edits that put our milter into the lists of milters: socket where it
 // is not yet. others are further sockets of ours: a list that has one of them has us.
-// Other milters stay, in their order, but for one that would sign, too. There are no
-// edits where nothing is to be done.
+// Other milters stay, in their order, but for one that would sign, too. Mail that comes
+// back from a content filter does not pass us again. There are no edits where nothing is
+// to be done.
 //
 // The error is an [*UnreachableError] where Postfix would not find the socket, or says
 // what to edit by hand.
@@ -63,12 +64,38 @@ func (c *Config) wire(lists []place, sockets []Socket) ([]Edit, error) {
 		return nil, err
 	}
 	w := c.newWiring(sockets)
+	signed, err := w.inMain()
+	if err != nil {
+		return nil, err
+	}
 	for _, l := range lists {
+		if s := w.service(l.service); s != nil && w.reenters(s) {
+			// Only in the place of another: it was this one's task to sign.
+			if items, err := w.items(l); err != nil || !w.signs(items) {
+				continue
+			}
+		}
 		if err := w.add(l, address); err != nil {
 			return nil, err
 		}
 	}
+	if now, err := w.inMain(); err != nil || signed || !now {
+		return w.edits(), err
+	}
+	for n := range w.Services {
+		if s := &w.Services[n]; w.inheritsBack(s) {
+			if err := w.aside(s); err != nil {
+				return nil, err
+			}
+		}
+	}
 	return w.edits(), nil
+}
+
+// inMain reports whether main.cf's smtpd_milters has us.
+func (w *wiring) inMain() (bool, error) {
+	items, err := w.items(place{name: smtpList})
+	return w.has(items), err
 }
 
 // Unwire returns the edits that take our milter, at any of the sockets, out of all

@@ -228,7 +228,7 @@ func TestWire(t *testing.T) {
 		{
 			"where postseal listened before", "smtpd_milters = inet:localhost:11332, {unix:/run/postseal/postseal.sock, default_action=accept}, inet:localhost:9900\nnon_smtpd_milters = $smtpd_milters\n", "",
 			[]string{
-				"# in place of {unix:/run/postseal/postseal.sock, default_action=accept}, where postseal does not listen",
+				"# in place of {unix:/run/postseal/postseal.sock, default_action=accept}, where postseal is not",
 				"postconf -e 'smtpd_milters = inet:localhost:11332, " + ours + ", inet:localhost:9900'",
 			},
 			[]string{"postconf -e 'smtpd_milters = inet:localhost:11332, inet:localhost:9900'"},
@@ -319,6 +319,21 @@ func TestWireSocket(t *testing.T) {
 	}
 }
 
+// A port that is written as in postseal.toml, which Postfix does not understand, becomes one.
+func TestWireMisnamed(t *testing.T) {
+	c := configuration(t, "smtpd_milters = inet:8893@localhost inet:8889@localhost\nnon_smtpd_milters = inet6:8889@[127.0.0.1]\n", "")
+	edits, err := c.Wire(Socket{Network: "tcp4", Address: "127.0.0.1:8889"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{
+		"# in place of inet:8889@localhost, where postseal is not", "postconf -e 'smtpd_milters = inet:8893@localhost, inet:127.0.0.1:8889'",
+		"# in place of inet6:8889@[127.0.0.1], where postseal is not", "postconf -e 'non_smtpd_milters = inet:127.0.0.1:8889'",
+	}, told(c, edits)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // A socket is known again in whatever way main.cf names it.
 func TestReaches(t *testing.T) {
 	queue := t.TempDir()
@@ -328,7 +343,7 @@ func TestReaches(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(queue, "a"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	c := &Config{expanded: map[string]string{"queue_directory": queue}}
+	c := &Config{expanded: map[string]string{"queue_directory": queue, "myhostname": "mail.example.com"}}
 	unix := Socket{Network: "unix", Address: filepath.Join(queue, "a/s")}
 	tests := []struct {
 		address string
@@ -348,6 +363,9 @@ func TestReaches(t *testing.T) {
 		{"unix:a/s", Socket{Network: "tcp4", Address: "localhost:8891"}, false},
 		{"inet:localhost:8891", Socket{Network: "tcp4", Address: "localhost:8891"}, true},
 		{"inet:8891", Socket{Network: "tcp4", Address: "localhost:8891"}, true},
+		{"inet:localhost.localdomain:8891", Socket{Network: "tcp4", Address: "127.0.0.1:8891"}, true},
+		{"inet:mail.example.com:8891", Socket{Network: "tcp4", Address: ":8891"}, true},
+		{"inet:other.example.com:8891", Socket{Network: "tcp4", Address: ":8891"}, false},
 		{"inet:127.0.0.1:8891", Socket{Network: "tcp4", Address: "localhost:8891"}, true},
 		{"inet:localhost:8891", Socket{Network: "tcp4", Address: "127.0.0.1:8891"}, true},
 		{"inet:[127.0.0.1]:8891", Socket{Network: "tcp4", Address: ":8891"}, true},

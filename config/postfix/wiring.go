@@ -2,6 +2,7 @@ package postfix
 
 import (
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 )
@@ -28,8 +29,13 @@ func (c *Config) newWiring(sockets []Socket) *wiring {
 // item is an element of a list of milters and where it is written.
 type item struct {
 	element
+	position
+}
+
+// position is one in the list of a place.
+type position struct {
 	place
-	index int // in the list of that place
+	index int
 }
 
 // lists are the lists of milters that are written: those of main.cf, and those of
@@ -98,7 +104,7 @@ func (w *wiring) follow(p place, depth int, list *[]item) error {
 		if len(*list) == maxElements {
 			return fmt.Errorf("%s: %w", p.name, errList)
 		}
-		*list = append(*list, item{e, p, i})
+		*list = append(*list, item{e, position{p, i}})
 	}
 	return nil
 }
@@ -120,8 +126,14 @@ func (w *wiring) isOurs(e element) bool {
 }
 
 // wasOurs reports whether an element is the socket of our packages, or of a postseal
-// that listened elsewhere.
-func wasOurs(e element) bool { return strings.HasSuffix(e.address, "/postseal.sock") }
+// that listened elsewhere; or a socket of ours written as in postseal.toml, which Postfix
+// does not understand ("inet:8891@localhost").
+func (w *wiring) wasOurs(e element) bool {
+	kind, rest, _ := strings.Cut(e.address, ":")
+	port, host, ok := strings.Cut(rest, "@")
+	return strings.HasSuffix(e.address, "/postseal.sock") ||
+		ok && (kind == "inet" || kind == "inet6") && w.isOurs(element{address: "inet:" + net.JoinHostPort(strings.Trim(host, "[]"), port)})
+}
 
 // add puts address into a list.
 func (w *wiring) add(l place, address string) error {
@@ -133,7 +145,7 @@ func (w *wiring) add(l place, address string) error {
 		return nil
 	}
 	mine := parseElement(address)
-	if w.defaultAction(l) != "tempfail" {
+	if w.actionFor(l) != "tempfail" {
 		// Mail must not leave unsigned while we are away, whatever the others are worth.
 		mine = parseElement("{" + address + ",default_action=tempfail}")
 	}
@@ -182,8 +194,8 @@ func (w *wiring) supplant(items []item, mine element) (done bool, err error) {
 	var first *item
 	for n, i := range items {
 		switch {
-		case wasOurs(i.element):
-			w.because(i.place, fmt.Sprintf("in place of %s, where postseal does not listen", i.text))
+		case w.wasOurs(i.element):
+			w.because(i.place, fmt.Sprintf("in place of %s, where postseal is not", i.text))
 		case isSigner(i.element):
 			w.because(i.place, fmt.Sprintf("in place of %s, which seems to sign, too", i.text))
 		default:
@@ -201,7 +213,7 @@ func (w *wiring) supplant(items []item, mine element) (done bool, err error) {
 			switch {
 			case p == first.place && n == first.index:
 				return []element{mine}
-			case wasOurs(e) || isSigner(e):
+			case w.wasOurs(e) || isSigner(e):
 				return nil
 			}
 			return []element{e}
@@ -219,7 +231,7 @@ func (w *wiring) remove(l place) error {
 	if err != nil {
 		return err
 	}
-	gone := func(e element) bool { return w.isOurs(e) || wasOurs(e) }
+	gone := func(e element) bool { return w.isOurs(e) || w.wasOurs(e) }
 	for _, i := range items {
 		if w.hides(i.element) {
 			return fmt.Errorf("%s in %s: take postseal's socket out of it by hand", i.text, i.name)
@@ -325,11 +337,10 @@ func (w *wiring) home(l place) place {
 	return l
 }
 
-// defaultAction is what Postfix does without a milter that says nothing of its own.
-func (w *wiring) defaultAction(l place) string {
-	const name = "milter_default_action"
+// actionFor is what Postfix does without a milter that says nothing of its own.
+func (w *wiring) actionFor(l place) string {
 	if s := w.service(l.service); s != nil {
-		return w.Of(s, name)
+		return w.Of(s, defaultAction)
 	}
-	return w.Value(name)
+	return w.Value(defaultAction)
 }
