@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postseal/postseal/config"
 	"github.com/postseal/postseal/keys"
 	"github.com/postseal/postseal/milter/monitor"
 )
@@ -40,8 +41,11 @@ type Status struct {
 	Counts     Counts         `json:"counts"`
 	Keys       []keys.KeyInfo `json:"keys"`
 	// Disabled lists keys and rows that cannot sign, with the reason.
-	Disabled   []string `json:"disabled,omitempty"`
-	LastReload Reloaded `json:"last_reload,omitzero"`
+	Disabled []string `json:"disabled,omitempty"`
+	// Withheld lists keys that unpublished_keys kept from signing the last mail that
+	// needed them, a thousand at most.
+	Withheld   []WithheldKey `json:"withheld,omitempty"`
+	LastReload Reloaded      `json:"last_reload,omitzero"`
 	// Reloads counts those since the start.
 	Reloads Reloads `json:"reloads"`
 }
@@ -67,6 +71,9 @@ func (d *Daemon) statusOf(list func(*Snapshot) []keys.KeyInfo) Status {
 	}
 	for _, err := range s.Disabled() {
 		st.Disabled = append(st.Disabled, err.Error())
+	}
+	if s.cfg.UnpublishedKeys != config.SignUnpublished {
+		st.Withheld = d.server.sightings.Withheld()
 	}
 	d.mu.Lock()
 	st.LastReload, st.Reloads = d.lastReload, d.reloads

@@ -30,7 +30,6 @@ type message struct {
 	signers  []signer
 	verifier *dkim.Verifier
 	own      *dkim.Verifier     // for sign_once: our own signatures that are there already
-	looking  context.Context    // bounds what is asked about keys that should sign; nil before
 	cancel   context.CancelFunc // of the key look-ups
 
 	outcome  outcome

@@ -1,11 +1,13 @@
 package milter
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/sha256"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/postseal/postseal/config"
@@ -26,16 +28,46 @@ const maxSightings = 200_000
 // found out once, until another answer comes.
 type Sightings struct {
 	mu    sync.Mutex
-	known map[digest]sighting
+	known map[sight]sighting
 }
+
+// sight is a key by its name in the tables, with the name of its DNS record.
+type sight struct{ key, record string }
 
 type digest [sha256.Size]byte
 
 // sighting is what an answer means for a key.
 type sighting struct {
-	answer digest
-	state  monitor.Publication
-	why    string // it is not published, in a sentence
+	public, answer digest
+	state          monitor.Publication
+	why            string // it is not published, in a sentence
+}
+
+// WithheldKey is a key that did not sign when mail last needed it, because DNS does
+// not show it.
+type WithheldKey struct {
+	Name   string `json:"name"`
+	Record string `json:"record"` // the name of its DNS record
+	Why    string `json:"why"`
+}
+
+// maxWithheld is how many keys are told of.
+const maxWithheld = 1000
+
+// Withheld are the keys that DNS did not show when mail last needed them, at most
+// maxWithheld, in order.
+func (v *Sightings) Withheld() (list []WithheldKey) {
+	v.mu.Lock()
+	for id, seen := range v.known {
+		if len(list) < maxWithheld && seen.state != monitor.Published {
+			list = append(list, WithheldKey{id.key, id.record, seen.why})
+		}
+	}
+	v.mu.Unlock()
+	slices.SortFunc(list, func(a, b WithheldKey) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Record, b.Record))
+	})
+	return list
 }
 
 // Withhold says why the key of a request, with the public half pub, does not sign as
@@ -79,11 +111,12 @@ func (s *Snapshot) Withheld(ctx context.Context) (withheld []Reason) {
 // look finds out what DNS shows of a key.
 func (v *Sightings) look(ctx context.Context, resolver dkim.Resolver, r keys.Request, pub crypto.PublicKey) (monitor.Publication, string) {
 	name := keyName{r.Selector, r.Domain}.dns()
-	id := digestOf(name, keys.RecordText(pub))
+	id, public := sight{r.KeyName, name}, digestOf(keys.RecordText(pub))
 	txt, authentic, err := resolver.LookupTXT(ctx, name)
 	v.mu.Lock()
 	last, seen := v.known[id]
 	v.mu.Unlock()
+	seen = seen && last.public == public // and not of the key that was there before
 	switch answer := digestOf(txt...); {
 	case err != nil && !seen:
 		return monitor.Unknown, err.Error()
@@ -91,12 +124,12 @@ func (v *Sightings) look(ctx context.Context, resolver dkim.Resolver, r keys.Req
 		return last.state, last.why
 	default:
 		state, f := ask(ctx, oneAnswer{name, txt, authentic}, keys.KeyInfo{Domain: r.Domain, Selector: r.Selector, Public: pub})
-		last = sighting{answer, state, f.Text}
+		last = sighting{public, answer, state, f.Text}
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.known == nil {
-		v.known = map[digest]sighting{}
+		v.known = map[sight]sighting{}
 	}
 	for other := range v.known {
 		if len(v.known) < maxSightings {
@@ -136,16 +169,10 @@ func (o oneAnswer) LookupTXT(_ context.Context, name string) ([]string, bool, er
 
 // mayNotSign reports whether unpublished_keys withholds a key from the message, and
 // whether the message ends with that. A row that is skipped is as if it were not
-// there.
-func (m *message) mayNotSign(r keys.Request, key crypto.Signer) (withheld, final bool) {
+// there. ctx bounds the look-up.
+func (m *message) mayNotSign(ctx context.Context, r keys.Request, key crypto.Signer) (withheld, final bool) {
 	cfg := m.snapshot.cfg
-	if cfg.UnpublishedKeys == config.SignUnpublished {
-		return false, false
-	}
-	if m.looking == nil {
-		m.looking, m.cancel = context.WithTimeout(context.Background(), cfg.DNSTimeout.Std())
-	}
-	why := m.session.server.sightings.Withhold(m.looking, m.snapshot, r, key.Public())
+	why := m.session.server.sightings.Withhold(ctx, m.snapshot, r, key.Public())
 	if why == nil {
 		return false, false
 	}

@@ -186,9 +186,9 @@ func TestSightingsAtOnce(t *testing.T) {
 // The memory for what DNS showed is bounded, whatever domains mail brings.
 func TestSightingsBound(t *testing.T) {
 	var v Sightings
-	v.known = map[digest]sighting{}
+	v.known = map[sight]sighting{}
 	for i := range maxSightings {
-		v.known[digestOf(fmt.Sprint(i))] = sighting{}
+		v.known[sight{key: fmt.Sprint(i)}] = sighting{}
 	}
 	inline, _ := newKey(t, "ed25519")
 	s := loadText(t, "unpublished_keys = \"skip\"\n"+fmt.Sprintf("key_table = [\"k=%%:s1:%s\"]\nsigning_table = [\"*=k\"]\n", inline), resolver.NewRecords(nil))

@@ -28,7 +28,12 @@ type signed struct {
 // silence. Where on_internal_error lets the message through, the other keys
 // sign it; for a key that unpublished_keys holds back see mayNotSign.
 func (m *message) beginSigning() reply {
-	published := ownKeys{}
+	ctx, published := context.Background(), ownKeys{}
+	if m.snapshot.cfg.UnpublishedKeys != config.SignUnpublished {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, m.snapshot.cfg.DNSTimeout.Std()) // for all keys together
+		defer cancel()
+	}
 	for i, r := range m.decision.Requests {
 		if m.decision.FirstOnly && i > 0 {
 			m.decision.names(r)
@@ -40,7 +45,7 @@ func (m *message) beginSigning() reply {
 			m.decision.failures = append(m.decision.failures, err)
 			withheld, final = true, m.settle(m.snapshot.cfg.OnInternalError)
 		} else {
-			withheld, final = m.mayNotSign(r, key)
+			withheld, final = m.mayNotSign(ctx, r, key)
 		}
 		switch {
 		case final:

@@ -113,7 +113,7 @@ With --json: {version, pid, started, sockets: [text], connections, monitor, sand
 counts: {messages, reasons, actions, results, signatures: each {name: number}, outcomes: {name:
 {name: number}}, connections: {accepted, evicted, refused}}, keys: [{name, where, domain, selector,
 file, algorithm, bits, state, error, unused, rotation, published, finding}], disabled: [text],
-last_reload: {time, problems, notes}, reloads: {success, failure}}.`,
+withheld: [{name, record, why}], last_reload: {time, problems, notes}, reloads: {success, failure}}.`,
 		Example: "  postseal status\n  postseal status --json | jq .counts.messages",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -180,7 +180,11 @@ func printStatus(cmd *cobra.Command, s milter.Status) {
 			fmt.Fprintf(out, "key       and %d more: postseal status --json\n", len(s.Keys)-mostKeys)
 			break
 		}
-		fmt.Fprintf(out, "key       %s%s%s\n", keyWords(k), rotationWords(k), publishedWords(k))
+		withheld := ""
+		if i := slices.IndexFunc(s.Withheld, func(w milter.WithheldKey) bool { return w.Name == k.Name }); i >= 0 {
+			withheld = "; WITHHELD (unpublished_keys): " + printable(s.Withheld[i].Why)
+		}
+		fmt.Fprintf(out, "key       %s%s%s%s\n", keyWords(k), rotationWords(k), publishedWords(k), withheld)
 	}
 	for i, p := range s.Disabled {
 		if i == mostDisabled {

@@ -41,6 +41,8 @@ type pingedKey struct {
 	// Verified says by what: "public key", or "names" where the private key cannot
 	// be read here; empty if it does not sign.
 	Verified string `json:"verified,omitempty"`
+	// Withheld says why it does not sign where unpublished_keys has it so.
+	Withheld string `json:"withheld,omitempty"`
 }
 
 // Bounds of ping.
@@ -71,8 +73,9 @@ PING-.
 The exit status is 1 if a key that was asked does not sign, if the file of one is gone
 or has no key any more, though the daemon may sign on with the key from before, if the
 running daemon has keys or rows that cannot sign, or if it does not answer in time.
-What was not asked, and why, is told and counts for nothing. It is 78 if the
-configuration cannot be read, and 64 for a wrong command line.
+What was not asked, and why, is told and counts for nothing, and so is a key that
+unpublished_keys withholds because DNS does not show it. It is 78 if the configuration
+cannot be read, and 64 for a wrong command line.
 
 Of many keys the first ones are asked, and those that the daemon has trouble with.
 Root asks as the daemon's user does, as check-config.
@@ -81,8 +84,8 @@ With --socket the daemon may be elsewhere, or be another milter: it is asked for
 keys of the configuration here, if there is one, and else for an answer.
 
 With --json: {ok, sockets: [{socket, messages, seconds}], keys: [{name, domain,
-selector, sender, signs, verified}], problems: [text], notes: [text]}; verified is
-"public key", or "names" where the private key cannot be read here.`,
+selector, sender, signs, verified, withheld}], problems: [text], notes: [text]}; verified
+is "public key", or "names" where the private key cannot be read here.`,
 		Example: `  postseal ping
   postseal ping -c /etc/opendkim.conf --keys 100
   postseal ping --socket inet:8891@mail.example.com

@@ -152,18 +152,19 @@ func (p *pinger) judge(ctx context.Context, t target, l letter, a load.Answer) {
 		results = verifyLetter(ctx, l, a.Changes)
 	}
 	for _, k := range l.want {
-		failure := ""
+		f := missing{by: []*askedKey{k}}
 		switch {
 		case !a.Accepts():
-			failure = fmt.Sprintf("the message %s is not let through (%v)", l.QueueID, a)
+			f = missing{fmt.Sprintf("the message %s is not let through (%v); the daemon's log says why", l.QueueID, a), l.want}
 		default:
-			failure = k.look(results)
+			f.text = k.look(results)
 		}
-		if failure == "" {
+		if f.text == "" {
 			k.answered++
 			continue
 		}
-		k.failures = append(k.failures, t.name+": "+failure)
+		f.text = t.name + ": " + f.text
+		k.failures = append(k.failures, f)
 	}
 }
 
@@ -252,6 +253,9 @@ func (p *pinger) conclude(k *askedKey, told map[string]bool) {
 	if !k.Signs {
 		k.Verified = ""
 	}
+	if p.excused(k) {
+		return
+	}
 	why := p.statusOf(k.Name)
 	if k.isBad() && !p.elsewhere {
 		why = k.err.Error()
@@ -259,12 +263,15 @@ func (p *pinger) conclude(k *askedKey, told map[string]bool) {
 	told[k.Name] = why != ""
 	switch {
 	case len(k.failures) > 0:
-		text := fmt.Sprintf("key %q, d=%s s=%s: %s", k.Name, k.Domain, k.Selector, k.failures[0])
+		text := fmt.Sprintf("key %q, d=%s s=%s: %s", k.Name, k.Domain, k.Selector, k.failures[0].text)
 		if more := len(k.failures) - 1; more > 0 {
 			text += fmt.Sprintf("; and so on %d more sockets", more)
 		}
-		if why != "" {
+		switch {
+		case why != "":
 			text += ": " + why
+		case p.status == nil && p.cfg.UnpublishedKeys != config.SignUnpublished:
+			text += "; or unpublished_keys withholds it: postseal explain " + k.Sender
 		}
 		p.fail("%s", text)
 	case why != "" && k.Signs:
@@ -274,6 +281,41 @@ func (p *pinger) conclude(k *askedKey, told map[string]bool) {
 	case k.err != nil && k.Signs:
 		p.note("key %q cannot be read here, so d= and s= alone were compared: %s", k.Name, p.form.words(k.err.Error()))
 	}
+}
+
+// excused reports whether a key does not sign for no other reason than that
+// unpublished_keys withholds it, or another key of its letters: the daemon does what it
+// was told. It notes so.
+func (p *pinger) excused(k *askedKey) bool {
+	withheld := func(k *askedKey) bool { return p.withheld(k) != "" }
+	other := func(f missing) bool { return !slices.ContainsFunc(f.by, withheld) }
+	if len(k.failures) == 0 || slices.ContainsFunc(k.failures, other) {
+		return false
+	}
+	k.Withheld = p.withheld(k)
+	name := fmt.Sprintf("key %q, d=%s s=%s", k.Name, k.Domain, k.Selector)
+	switch {
+	case k.Withheld == "":
+		p.note("%s does not sign: mail of %s is deferred for another key, as unpublished_keys asks", name, k.Sender)
+	case p.cfg.UnpublishedKeys == config.DeferUnpublished:
+		p.note("%s does not sign, and its mail is deferred, as unpublished_keys asks: %s", name, printable(k.Withheld))
+	default:
+		p.note("%s does not sign and is passed over, as unpublished_keys asks: %s", name, printable(k.Withheld))
+	}
+	return true
+}
+
+// withheld is why unpublished_keys kept a key from signing, "" if it did not.
+func (p *pinger) withheld(k *askedKey) string {
+	if p.status == nil {
+		return ""
+	}
+	for _, w := range p.status.Withheld {
+		if w.Name == k.Name && w.Record == k.name {
+			return w.Why
+		}
+	}
+	return ""
 }
 
 // statusOf is what the daemon says is wrong with a key, "" if nothing.

@@ -45,7 +45,15 @@ type askedKey struct {
 	err    error  // why it cannot
 	// answered counts sockets that brought its signature, failures tell of the others.
 	answered int
-	failures []string
+	failures []missing
+}
+
+// missing is why a signature did not come back.
+type missing struct {
+	text string
+	// by are the keys that may be the cause: those of the letter, where it was not let
+	// through.
+	by []*askedKey
 }
 
 // plan makes a letter for each of the first keys, and for those called as also
@@ -124,7 +132,11 @@ func (p *pinger) decide(client load.Client, sender, rcpt string, header []dkim.F
 func (p *pinger) add(client load.Client, sender, rcpt string, header []dkim.Field, d milter.Decision) {
 	l := letter{Message: pingMessage(client, sender, rcpt, header), fields: d.Fields}
 	news := false
-	for _, r := range d.Requests {
+	requests := d.Requests
+	if d.FirstOnly {
+		requests = requests[:1] // the others sign where this one may not
+	}
+	for _, r := range requests {
 		name, err := published.RecordName(r.Selector, r.Domain)
 		if err != nil {
 			continue // of a key that cannot sign

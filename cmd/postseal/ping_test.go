@@ -9,12 +9,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/postseal/postseal/keys"
 	"github.com/postseal/postseal/milter"
+	"github.com/postseal/postseal/milter/resolver"
 	"github.com/postseal/postseal/testdata/peers"
 )
 
@@ -411,6 +413,76 @@ func TestPingLargeTables(t *testing.T) {
 	}
 	if r, exit := m.ping("-c", "conf", "--keys", "0"); exit != 0 || len(r.Keys) != 0 || r.Sockets[0].Messages != 1 {
 		t.Errorf("--keys 0: exit status %d, %d keys, sockets %+v, problems %q", exit, len(r.Keys), r.Sockets, r.Problems)
+	}
+}
+
+// Keys that unpublished_keys withholds are told of, and the daemon is in order: it does
+// what it was asked for.
+func TestPingWithheldKeys(t *testing.T) {
+	const head = "socket = \"unix:DIR/s\"\nruntime_directory = \"DIR/run\"\nrequire_safe_keys = false\nnameservers = [\"DNS\"]\ndns_timeout = 60\n" +
+		"key_table = [\"new=a.example:n:DIR/keys/rsa.private\", \"old=a.example:o:DIR/keys/ed.private\"]\nsigning_table = [\"user@a.example=new\", \"a.example=old\"]\n"
+	const skip, tempfail, several = "unpublished_keys = \"skip\"\n", "unpublished_keys = \"tempfail\"\n", "multiple_signatures = true\n"
+	const newSigns, oldSigns = "new d=a.example s=n user@a.example", "old d=a.example s=o postseal-ping@a.example"
+	const missing = `key "new", d=a.example s=n does not sign `
+	const gone = "There is no TXT record at n._domainkey.a.example."
+	for _, row := range []struct {
+		name, settings string
+		dns            []string // keys with a record
+		want, notes    []string
+		withheld       string // from the first key
+	}{
+		{"both there", skip, []string{"n", "o"}, []string{newSigns, oldSigns}, nil, ""},
+		{"passed over", skip, []string{"o"}, []string{newSigns + " FAILS", oldSigns}, []string{missing + "and is passed over"}, gone},
+		{"deferred", tempfail, []string{"o"}, []string{newSigns + " FAILS", oldSigns}, []string{missing[:len(missing)-1] + ", and its mail is deferred"}, gone},
+		{"deferred for another", tempfail + several, []string{"o"}, []string{newSigns + " FAILS", "old d=a.example s=o user@a.example FAILS"},
+			[]string{missing[:len(missing)-1] + ", and its mail is deferred", `key "old", d=a.example s=o does not sign: mail of user@a.example is deferred for another key`}, gone},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			var mu sync.Mutex
+			zone := map[string]string{}
+			dns, err := resolver.Serve("127.0.0.1:0", func(name string) resolver.Answer {
+				mu.Lock()
+				defer mu.Unlock()
+				if text := zone[name]; text != "" {
+					return resolver.Answer{TXT: []string{text}}
+				}
+				return resolver.Answer{Rcode: 3} // NXDOMAIN
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { dns.Close() })
+			m := newMachine(t, map[string]string{"conf": strings.Replace(head, "DNS", dns.Addr(), 1) + row.settings})
+			for selector, file := range map[string]string{"n": "rsa", "o": "ed"} {
+				if !slices.Contains(row.dns, selector) {
+					continue
+				}
+				key, err := keys.ReadPrivate(m.path("keys/" + file + ".private"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				mu.Lock()
+				zone[selector+"._domainkey.a.example"] = keys.RecordText(key.Public())
+				mu.Unlock()
+			}
+			m.serve("conf")
+			r, exit := m.ping("-c", "conf")
+			if exit != 0 || !slices.Equal(r.summary(), row.want) {
+				t.Errorf("exit status %d, problems %q\ngot  %q\nwant %q", exit, r.Problems, r.summary(), row.want)
+			}
+			if len(r.Notes) != len(row.notes) {
+				t.Errorf("notes %q, want %q", r.Notes, row.notes)
+			}
+			for i, want := range row.notes {
+				if i < len(r.Notes) && !strings.HasPrefix(r.Notes[i], want) {
+					t.Errorf("note %q, want %q", r.Notes[i], want)
+				}
+			}
+			if len(r.Keys) > 0 && r.Keys[0].Withheld != row.withheld {
+				t.Errorf("withheld %q, want %q", r.Keys[0].Withheld, row.withheld)
+			}
+		})
 	}
 }
 
