@@ -8,10 +8,15 @@ import _ "embed"
 //go:embed postseal.toml
 var Example string
 
-// Service and Socket are the units of systemd, as a package installs them.
+// Service and Socket are the units of systemd, as a package installs them, and
+// RotateService and RotateTimer those that rotate keys.
 var (
 	//go:embed systemd/postseal.service
 	Service string
 	//go:embed systemd/postseal.socket
 	Socket string
+	//go:embed systemd/postseal-rotate.service
+	RotateService string
+	//go:embed systemd/postseal-rotate.timer
+	RotateTimer string
 )

@@ -42,6 +42,11 @@ func (v *Service) arguments(s *Site) []string {
 	return nil
 }
 
+// command is a line of a unit that runs one of our commands.
+func (v *Service) command(words string, s *Site) string {
+	return strings.Join(append([]string{v.Program, words}, v.arguments(s)...), " ")
+}
+
 // Before plans what an undo does last: a daemon that goes on has to be told of files
 // that are as they were.
 func (v *Service) Before(plan *Plan, s *Site) {
@@ -136,18 +141,29 @@ func (v *Service) units(ctx context.Context, m System, plan *Plan, s *Site) (uni
 		return nil, false, err
 	}
 	plan.Add(&Command{Undo: []string{"systemctl", "daemon-reload"}, Root: true})
-	for _, u := range []string{socketUnit, serviceUnit} {
+	units = addUnits(plan, texts, socketUnit, serviceUnit)
+	reload := &Command{Argv: []string{"systemctl", "daemon-reload"}, Root: true}
+	if addUnits(plan, v.rotateTexts(s), rotateService, rotateTimer) != nil { // a person may enable it
+		reload.Undo = []string{"systemctl", "disable", "--now", rotateTimer}
+	}
+	plan.Add(reload)
+	return units, true, nil
+}
+
+// addUnits adds to plan the files of units, as far as there are texts for them and a run
+// that was cut off has not made them. It returns their names.
+func addUnits(plan *Plan, texts map[string]string, names ...string) (units []string) {
+	for _, u := range names {
 		text, ok := texts[u]
 		if !ok {
 			continue
 		}
 		units = append(units, u)
-		if path := filepath.Join(unitFolder, u); !exists(path) { // of a run that was cut off
+		if path := filepath.Join(unitFolder, u); !exists(path) {
 			plan.Add(&File{Path: path, New: true, Mode: 0o644, After: []byte(text)})
 		}
 	}
-	plan.Add(&Command{Argv: []string{"systemctl", "daemon-reload"}, Root: true})
-	return units, true, nil
+	return units
 }
 
 // configArgument is -c in what systemctl tells of ExecStart.
@@ -179,11 +195,8 @@ func (v *Service) unitTexts(s *Site) (map[string]string, error) {
 	if !plain.MatchString(v.Program) || !plain.MatchString(s.Path) {
 		return nil, fmt.Errorf("a unit of systemd cannot name %q and %q; move them to places with plain names", v.Program, s.Path)
 	}
-	command := func(word string) string {
-		return strings.Join(append([]string{v.Program, word}, v.arguments(s)...), " ")
-	}
-	service := set(deploy.Service, "ExecStart", command("serve"))
-	service = set(service, "ExecReload", command("reload"))
+	service := set(deploy.Service, "ExecStart", v.command("serve", s))
+	service = set(service, "ExecReload", v.command("reload", s))
 	service = set(service, "User", s.Owner.User)
 	service = set(service, "Group", s.Owner.Group)
 	if dir, ok := strings.CutPrefix(s.Config.RuntimeDirectory, "/run/"); ok && !strings.Contains(dir, "/") && dir != "postseal" {

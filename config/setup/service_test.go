@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/postseal/postseal/config"
+	"github.com/postseal/postseal/config/dataset"
 )
 
 // The units have the program, the configuration and the user of this machine, and else
@@ -55,6 +56,28 @@ func TestUnits(t *testing.T) {
 	}
 	if _, err := (&Service{Program: "/opt/my programs/postseal"}).unitTexts(fresh); err == nil || !strings.Contains(err.Error(), "plain names") {
 		t.Errorf("%v", err)
+	}
+}
+
+// The units that rotate keys are those of this machine, too; without tables there are none.
+func TestRotateUnits(t *testing.T) {
+	site, err := NewSite("/srv/seal/postseal.toml", "local:/srv/seal.sock", Owner{"seal", "seal"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &Service{Program: "/opt/postseal", Named: true}
+	texts := v.rotateTexts(site)
+	for _, line := range []string{"ExecStart=/opt/postseal rotate --auto 90d -c /srv/seal/postseal.toml", "ReadWritePaths=/srv/seal", "NoNewPrivileges=yes"} {
+		if !slices.Contains(strings.Split(texts[rotateService], "\n"), line) {
+			t.Errorf("no line %s in\n%s", line, texts[rotateService])
+		}
+	}
+	if !strings.Contains(texts[rotateTimer], "\nOnCalendar=hourly\n") {
+		t.Errorf("the timer is\n%s", texts[rotateTimer])
+	}
+	site.Config.KeyTable = dataset.Spec{}
+	if texts := v.rotateTexts(site); texts != nil {
+		t.Errorf("without key_table: %v", texts)
 	}
 }
 

@@ -47,6 +47,7 @@ func TestFresh(t *testing.T) {
 		}
 	}
 	h.Shell("systemctl is-enabled postseal.service postseal.socket && id -nG postfix | grep -qw postseal")
+	h.Shell("! systemctl is-enabled postseal-rotate.timer && systemctl enable --now postseal-rotate.timer && systemctl cat postseal-rotate.service | grep -q '^ExecStart=/usr/local/bin/postseal rotate '")
 
 	// A second run, and a second domain.
 	installed := h.snapshot(true)
