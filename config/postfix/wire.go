@@ -71,7 +71,11 @@ func (c *Config) wire(lists []place, sockets []Socket) ([]Edit, error) {
 	for _, l := range lists {
 		if s := w.service(l.service); s != nil && w.reenters(s) {
 			// Only in the place of another: it was this one's task to sign.
-			if items, err := w.items(l); err != nil || !w.signs(items) {
+			items, err := w.items(l)
+			if err != nil {
+				return nil, err
+			}
+			if !w.signs(items) {
 				continue
 			}
 		}

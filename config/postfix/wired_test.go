@@ -206,6 +206,40 @@ func TestWired(t *testing.T) {
 	}
 }
 
+// Mail that goes through a content filter and comes back passes the milter once.
+func TestWiredFilter(t *testing.T) {
+	back, err := freeAddr()
+	if err != nil {
+		t.Fatal(err)
+	}
+	i, _ := startInstance(t, Options{
+		Main:   map[string]string{"content_filter": "scan:" + back},
+		Master: "scan unix - - n - 2 smtp\n" + back + " inet n - n - - smtpd -o content_filter= -o myhostname=filter.example\n",
+	})
+	m := listen(t, "tcp4", "127.0.0.1:0", 0)
+	c := reread(t, i.ConfigDir())
+	edits, err := c.Wire(m.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i.obey(t, edits)
+	// A process that was idle may take one more message in the old way.
+	for n, passed, end := 0, 0, time.Now().Add(time.Minute); passed < 5; n++ {
+		id := "round " + strconv.Itoa(n)
+		if err := i.Deliver(Client{}, "a@example.com", []string{"user@inbox.example"}, []byte("X-Way: "+id+"\r\n"+letter)); err != nil {
+			t.Fatal(err)
+		}
+		switch count := bytes.Count(arrived(t, i, id), []byte("\nX-Passed: yes\n")); {
+		case count > 1:
+			t.Fatalf("it passed the milter %d times", count)
+		case count == 1:
+			passed++
+		case time.Now().After(end):
+			t.Fatalf("mail does not pass the milter\n%s", i.Log())
+		}
+	}
+}
+
 // obeyEdit does what an edit does.
 func obeyEdit(t *testing.T, c *Config, e Edit) *Config {
 	t.Helper()
