@@ -229,7 +229,7 @@ func TestWiredFilter(t *testing.T) {
 		if err := i.Deliver(Client{}, "a@example.com", []string{"user@inbox.example"}, []byte("X-Way: "+id+"\r\n"+letter)); err != nil {
 			t.Fatal(err)
 		}
-		switch count := bytes.Count(arrived(t, i, id), []byte("\nX-Passed: yes\n")); {
+		switch count := bytes.Count(arrived(t, i, id), []byte("X-Passed: yes\n")); {
 		case count > 1:
 			t.Fatalf("it passed the milter %d times", count)
 		case count == 1:
