@@ -45,7 +45,7 @@ func (c *Checker) spf(ctx context.Context, domain string, s *Section) {
 	for i, f := range report.Findings {
 		if f.Code == spf.NoRecord && len(c.Addresses) > 0 && c.Relay == "" {
 			record, _ := spf.Propose(c.Addresses, "")
-			report.Findings[i].Fix = fmt.Sprintf("If no other hosts send for the domain, publish at %s: %q", domain, record)
+			report.Findings[i].Fix = "If no other hosts send for the domain, publish " + finding.Record(domain, record)
 		}
 	}
 	s.addAll("", report.Findings, spf.LookupFailed)
@@ -125,7 +125,7 @@ func (c *Checker) helo(ctx context.Context, r spf.Resolver, s *Section) {
 			Code: HELORecord, Level: finding.Note,
 			Text:   fmt.Sprintf("The name that Postfix gives itself, %s, has no SPF record.", c.HELO),
 			Effect: "Bounces, which have no sender, are judged by it: SPF says nothing of them.",
-			Fix:    fmt.Sprintf("Publish at %s: \"v=spf1 a -all\"", c.HELO),
+			Fix:    "Publish " + finding.Record(c.HELO, "v=spf1 a -all"),
 		})
 	}
 }

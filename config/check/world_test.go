@@ -48,15 +48,15 @@ func TestSPF(t *testing.T) {
 		summary string
 	}{
 		{"all is well", world, nil, nil, OK, "v=spf1 ip4:192.0.2.7 ~all; 0 of 10 look-ups; 192.0.2.7 passes"},
-		{"no record", but("example.com"), nil, []string{"problem:spf-no-record"}, Problem, "no record"},
-		{"two records", append(but(""), "example.com v=spf1 -all"), nil, []string{"problem:spf-several-records"}, Problem, "2 records"},
-		{"this machine is missing", but("example.com", "example.com v=spf1 ip4:192.0.2.8 -all"), nil, []string{"problem:spf-not-allowed"}, Problem, ""},
-		{"everybody", but("example.com", "example.com v=spf1 +all"), nil, []string{"problem:spf-pass-all"}, Problem, ""},
+		{"no record", but("example.com"), nil, []string{"problem:no-record"}, Problem, "no record"},
+		{"two records", append(but(""), "example.com v=spf1 -all"), nil, []string{"problem:several-records"}, Problem, "2 records"},
+		{"this machine is missing", but("example.com", "example.com v=spf1 ip4:192.0.2.8 -all"), nil, []string{"problem:not-allowed"}, Problem, ""},
+		{"everybody", but("example.com", "example.com v=spf1 +all"), nil, []string{"problem:pass-all"}, Problem, ""},
 		{"no public address", world, func(c *Checker) { c.Addresses = nil }, []string{"note:no-address"}, OK, ""},
 		{"private address", world, func(c *Checker) { c.Addresses, c.Private = nil, []netip.Addr{netip.MustParseAddr("10.0.0.7")} }, []string{"note:no-address"}, OK, ""},
 		{"relayed", world, func(c *Checker) { c.Relay = "[smtp.example.net]" }, []string{"note:relayed"}, OK, ""},
 		{"name without a record", but("mail.example.com", "mail.example.com A 192.0.2.7"), nil, []string{"note:helo-record"}, OK, ""},
-		{"DNS in trouble", world, func(c *Checker) { c.DNS.(*resolver.Records).Fail("example.com", errors.New("SERVFAIL")) }, []string{"unknown:spf-lookup-failed"}, Unknown, "not known"},
+		{"DNS in trouble", world, func(c *Checker) { c.DNS.(*resolver.Records).Fail("example.com", errors.New("SERVFAIL")) }, []string{"unknown:lookup-failed"}, Unknown, "not known"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := setting{records: tt.records}.checker(t)

@@ -3,6 +3,8 @@ package dmarc
 import (
 	"slices"
 	"strings"
+
+	"github.com/postseal/postseal/milter/finding"
 )
 
 // draft is a record that is being mended: names and values of its tags.
@@ -119,15 +121,4 @@ func (d draft) text() string {
 }
 
 // String is the record as it stands in a zone file.
-func (d draft) String() string { return zoneLine(prefix+d.domain, d.text()) }
-
-// zoneLine is a TXT record in the form of a zone file (RFC 1035 §5.1), its value cut into
-// strings of 255 octets at most.
-func zoneLine(name, text string) string {
-	escape := strings.NewReplacer(`\`, `\\`, `"`, `\"`)
-	line := name + ". TXT"
-	for chunk := range slices.Chunk([]byte(text), 255) {
-		line += ` "` + escape.Replace(string(chunk)) + `"`
-	}
-	return line
-}
+func (d draft) String() string { return finding.Record(prefix+d.domain, d.text()) }

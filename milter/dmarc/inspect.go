@@ -135,12 +135,12 @@ func (i *inspection) missing() {
 	name, text, _ := Propose(i.Domain, "")
 	if i.policy.Source == Suffix {
 		i.add(NoRecord, finding.Warning, fmt.Sprintf("There is no DMARC record at %s; the policy is that of %s.", prefix+i.Domain, i.From),
-			"Receivers go by what suits all names there, and reports do not reach you.", "Publish "+zoneLine(name, text))
+			"Receivers go by what suits all names there, and reports do not reach you.", "Publish "+finding.Record(name, text))
 		return
 	}
 	i.add(NoRecord, finding.Problem, fmt.Sprintf("There is no DMARC record at %s, and none above it that applies.", prefix+i.Domain),
 		"Receivers cannot tell forged mail from yours by DMARC, and large mailbox providers refuse or mark mail of domains without.",
-		"Publish "+zoneLine(name, text))
+		"Publish "+finding.Record(name, text))
 }
 
 // misplaced looks for the record at the domain itself, and where a form appended the

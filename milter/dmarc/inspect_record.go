@@ -3,6 +3,7 @@ package dmarc
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/postseal/postseal/milter/finding"
 )
@@ -13,6 +14,7 @@ func (i *inspection) record(r *Record) {
 	if r.P == "" && !slices.ContainsFunc(r.items, func(it item) bool { return it.name == "p" }) {
 		i.noPolicy(r, fix)
 	}
+	i.historic(r, fix)
 	for _, it := range r.items {
 		if it.folds {
 			i.add(TagCase, finding.Warning, fmt.Sprintf("The tag %s has capital letters.", quoted(it.raw)),
@@ -27,8 +29,6 @@ func (i *inspection) record(r *Record) {
 		case repeated:
 			i.add(DuplicateTag, finding.Warning, fmt.Sprintf("The tag %s stands in the record more than once.", it.name),
 				"Some receivers take the first, some the last, and some refuse the record.", fix)
-		case historic:
-			i.historic(it, fix)
 		case unknown:
 			i.add(UnknownTag, finding.Note, fmt.Sprintf("Nobody knows the tag %s.", quoted(it.name)), "Receivers pass over it.",
 				fmt.Sprintf("If it is misspelled, correct it; else take it out: %s", r.mended(i.From).without(it.name)))
@@ -75,17 +75,24 @@ func (i *inspection) invalid(r *Record, it item, fix string) {
 	}
 }
 
-// historic tells of a tag that RFC 9989 §9.3 has done away with.
-func (i *inspection) historic(it item, fix string) {
-	text := fmt.Sprintf("The tag %s is gone since May 2026 (RFC 9989).", quoted(it.raw))
-	switch {
-	case it.name != "pct":
-		i.add(HistoricTag, finding.Note, text, "Receivers pass over it.", fix)
-	case it.value == "0":
-		i.add(HistoricTag, finding.Warning, text, "Receivers of today apply the policy in full; t=y says now what pct=0 said.", fix)
-	case it.value == "100":
-		i.add(HistoricTag, finding.Note, text, "None: it asked for what is so anyway.", fix)
-	default:
-		i.add(HistoricTag, finding.Warning, text, "Receivers of today apply the policy to all mail, not to a part of it.", fix)
+// historic tells of tags that RFC 9989 §9.3 has done away with: of a pct that asked for
+// something, and in one finding of the others.
+func (i *inspection) historic(r *Record, fix string) {
+	var idle []string
+	for _, it := range r.items {
+		effect := "Receivers of today apply the policy to all mail, not to a part of it."
+		switch {
+		case it.fault != historic:
+			continue
+		case it.name != "pct" || it.value == "100":
+			idle = append(idle, quoted(it.raw))
+			continue
+		case it.value == "0":
+			effect = "Receivers of today apply the policy in full; t=y says now what pct=0 said."
+		}
+		i.add(HistoricTag, finding.Warning, fmt.Sprintf("%s is gone from DMARC since May 2026 (RFC 9989).", quoted(it.raw)), effect, fix)
+	}
+	if len(idle) > 0 {
+		i.add(HistoricTag, finding.Note, fmt.Sprintf("Gone from DMARC since May 2026 (RFC 9989): %s.", strings.Join(idle, ", ")), "Receivers pass over it.", fix)
 	}
 }

@@ -24,7 +24,11 @@ func (i *inspection) reports(ctx context.Context, r *Record) {
 		}
 	}
 	if !slices.ContainsFunc(r.items, func(it item) bool { return it.name == "rua" }) {
-		i.add(NoReports, finding.Warning, fmt.Sprintf("The record of %s has no address for aggregate reports (rua).", i.From),
+		level := finding.Warning
+		if p, sp, np, usable := r.Policies(); usable && !r.Test && min(p.rank(), sp.rank(), np.rank()) == Reject.rank() {
+			level = finding.Note // as domains have it that send no mail
+		}
+		i.add(NoReports, level, fmt.Sprintf("The record of %s has no address for aggregate reports (rua).", i.From),
 			"Nobody tells you who sends mail in the name of the domain, and what of it fails.", fix)
 	}
 	if !slices.ContainsFunc(r.items, func(it item) bool { return it.name == "ruf" }) &&
@@ -130,13 +134,13 @@ func (i *inspection) consent(ctx context.Context, host string) {
 		for _, u := range r.RUA {
 			if u.Host != host {
 				i.add(OtherDestination, finding.Warning, fmt.Sprintf("%s wants the reports sent to %s (%s), which is another host.", host, quoted(u.Text), name),
-					"Receivers send them to neither.", fmt.Sprintf("Have it publish an address at %s there, or none: %s", host, zoneLine(name, text)))
+					"Receivers send them to neither.", fmt.Sprintf("Have it publish an address at %s there, or none: %s", host, finding.Record(name, text)))
 				return
 			}
 		}
 	}
 	if !agreed {
 		i.add(Unauthorized, finding.Warning, fmt.Sprintf("Reports go to %s, which does not say that it agrees: there is no DMARC record at %s.", host, name),
-			effect, fmt.Sprintf("Have this published in the zone of %s: %s", host, zoneLine(name, text)))
+			effect, fmt.Sprintf("Have this published in the zone of %s: %s", host, finding.Record(name, text)))
 	}
 }

@@ -68,7 +68,7 @@ func (i *inspection) org() {
 		name, text, _ := Propose(registered, "")
 		i.add(OrganizationDiffers, finding.Warning, fmt.Sprintf("There is a record for %s and none for %s above it.", o.Domain, registered),
 			fmt.Sprintf("Receivers by RFC 9989 take %s for the organization, older ones %s: whether a pass for %s counts depends on the receiver.", o.Domain, registered, registered),
-			"Publish one there, too: "+zoneLine(name, text))
+			"Publish one there, too: "+finding.Record(name, text))
 	}
 }
 

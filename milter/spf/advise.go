@@ -3,6 +3,7 @@ package spf
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -27,27 +28,33 @@ func (r *Report) ends() {
 		}
 		return
 	}
-	all := r.Record.Terms[i]
-	soft := r.publish(r.Record.without(func(t Term) bool { return t.Offset >= all.Offset && t.Kind != Exp }) + " ~all")
-	switch all.Qualifier {
+	switch all := r.Record.Terms[i]; all.Qualifier {
 	case '+':
 		r.problem(PassAll, fmt.Sprintf("The record ends in %s: everybody may send.", all.Text),
-			everybody, soft)
+			everybody, r.publish(r.Record.ending("~all")))
 	case '?':
-		r.warning(NeutralAll, "The record ends in ?all: it says nothing of other hosts.", "Mail from any other host is neutral, as if there were no SPF.", soft)
+		r.warning(NeutralAll, "The record ends in ?all: it says nothing of other hosts.",
+			"Mail from any other host is neutral, as if there were no SPF.", r.publish(r.Record.ending("~all")))
 	}
 }
 
-// lost finds what stands where no evaluation comes (RFC 7208 §5.1).
+// lost finds what stands where no evaluation comes (RFC 7208 §5.1, §6.1): often hosts
+// that were put in at the wrong end.
 func (r *Report) lost() {
-	end := r.Record.find(All)
-	if end < 0 {
+	i := r.Record.find(All)
+	if i < 0 || r.Record.Terms[i].Qualifier == '+' { // the end is what is wrong
 		return
 	}
-	all := r.Record.Terms[end]
-	r.terms(func(t Term) bool { return t.Kind.IsMechanism() && t.Offset > all.Offset || t.Kind == Redirect }, func(lost string, gone func(Term) bool) {
+	all := r.Record.Terms[i]
+	after := func(t Term) bool { return t.Kind.IsMechanism() && t.Offset > all.Offset }
+	effect, fix := "Receivers pass over it.", ""
+	if slices.ContainsFunc(r.Record.Terms, func(t Term) bool { return after(t) && t.Kind != All }) {
+		effect = "What stands there decides nothing: hosts that it is to allow are not allowed."
+		fix = fmt.Sprintf("If they send for the domain, let them stand before %s. ", all.Text)
+	}
+	r.terms(func(t Term) bool { return after(t) || t.Kind == Redirect }, func(lost string, _ func(Term) bool) {
 		r.warning(AfterAll, fmt.Sprintf("Nothing comes to %s: %s matches before.", lost, all.Text),
-			"The hosts that these terms stand for are not allowed.", r.publish(r.Record.without(gone)))
+			effect, fix+r.publish(r.Record.ending(all.Text)))
 	})
 }
 
@@ -106,7 +113,7 @@ func (r *Report) duplicates() {
 		seen[key] = true
 	}
 	r.terms(func(t Term) bool { return second[t.Offset] }, func(list string, gone func(Term) bool) {
-		r.warning(Duplicate, fmt.Sprintf("%s stands twice; the second means nothing.", list), "It may cost look-ups.", r.publish(r.Record.without(gone)))
+		r.warning(Duplicate, fmt.Sprintf("More than once in the record: %s. The first is enough.", list), "It may cost look-ups.", r.publish(r.Record.without(gone)))
 	})
 }
 
@@ -123,7 +130,7 @@ func (r *Report) networks() {
 	r.terms(is(func(t Term) bool { return t.Network.Bits() == 0 && t.Qualifier == '+' }), func(list string, gone func(Term) bool) {
 		r.problem(PassAll, fmt.Sprintf("%s lets everybody send.", list), everybody, r.publish(r.Record.without(gone)))
 	})
-	r.terms(is(isWide), func(list string, gone func(Term) bool) {
+	r.terms(is(func(t Term) bool { return isWide(t) && !isUnseen(t.Network) }), func(list string, gone func(Term) bool) {
 		r.warning(WideNetwork, fmt.Sprintf("%s allows a very large part of the Internet.", list), "Strangers there can send as the domain.", "Name the networks that send for the domain. Without these: "+r.publish(r.Record.without(gone)))
 	})
 	r.terms(is(func(t Term) bool { return t.Network.Addr().Is4In6() && t.Network.Bits() >= 96 }), func(list string, mapped func(Term) bool) {
@@ -134,7 +141,7 @@ func (r *Report) networks() {
 			return t.Text
 		})))
 	})
-	r.terms(is(func(t Term) bool { return t.Network.Bits() > 0 && !isWide(t) && !IsPublic(t.Network.Addr()) }), func(list string, gone func(Term) bool) {
+	r.terms(is(func(t Term) bool { return isUnseen(t.Network) }), func(list string, gone func(Term) bool) {
 		r.warning(NotPublic, fmt.Sprintf("%s is an address that no receiver in the Internet sees.", list), "It allows no host.", r.publish(r.Record.without(gone)))
 	})
 }
@@ -149,13 +156,29 @@ func isWide(t Term) bool {
 	return t.Network.Bits() > 0 && t.Network.Bits() < longest && !t.Network.Addr().Is4In6()
 }
 
+// unseen are the networks that nothing comes from in the Internet: private ones
+// (RFC 1918, RFC 4193, RFC 6598), those of a link, of the machine itself, of many hosts
+// at once, and none.
+var unseen = func() (list []netip.Prefix) {
+	for _, s := range []string{
+		"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16", "224.0.0.0/3",
+		"::/127", "fc00::/7", "fe80::/10", "ff00::/8",
+	} {
+		list = append(list, netip.MustParsePrefix(s))
+	}
+	return list
+}()
+
+// isUnseen reports whether all of a network is one that nobody in the Internet sees.
+func isUnseen(p netip.Prefix) bool {
+	return slices.ContainsFunc(unseen, func(u netip.Prefix) bool { return u.Bits() <= p.Bits() && u.Contains(p.Addr()) })
+}
+
 // IsPublic reports whether an address can be one that mail comes from in the
-// Internet: it is none of a private network (RFC 1918, RFC 4193, RFC 6598), of a link
-// or of the machine itself.
+// Internet.
 func IsPublic(a netip.Addr) bool {
-	a = a.Unmap()
-	shared := netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 64, 0, 0}), 10)
-	return a.IsGlobalUnicast() && !a.IsPrivate() && !shared.Contains(a)
+	a = a.Unmap().WithZone("")
+	return a.IsValid() && !isUnseen(netip.PrefixFrom(a, a.BitLen()))
 }
 
 const (
@@ -173,9 +196,5 @@ func (r *Report) size(text string) {
 	case len(text) > comfortable:
 		r.note(Long, fmt.Sprintf("The record has %d octets; RFC 7208 §3.4 advises at most %d.", len(text), comfortable),
 			"A little more, and the answer fits into no plain DNS datagram.", shorter)
-	}
-	if len(text) > maxString {
-		r.note(Split, fmt.Sprintf("The record has %d octets, and a string in DNS holds %d: it is published as several strings of one TXT record.", len(text), maxString),
-			"Nothing, as long as it is: receivers join the strings.", r.publish(text))
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/postseal/postseal/milter/finding"
 )
 
 // MaxInspectQueries is how many questions Inspect asks of DNS at most, whatever DNS
@@ -68,7 +70,7 @@ func (r *Report) missing(ctx context.Context, resolver Resolver, txt []string) {
 		}
 	}
 	r.problem(NoRecord, fmt.Sprintf("There is no SPF record at %s.", r.Domain), effect,
-		fmt.Sprintf("Publish a TXT record that names the hosts that send for the domain, such as: %s IN TXT %s", r.Domain+".", zoneText("v=spf1 mx ~all")))
+		"Publish a record that names the hosts that send for the domain, such as "+finding.Record(r.Domain, Version+" mx ~all"))
 }
 
 // typed asks for a record of the type SPF, where the resolver can.

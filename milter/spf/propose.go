@@ -1,6 +1,7 @@
 package spf
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -11,20 +12,27 @@ import (
 )
 
 // Addresses checks whether mail of the domain from a machine passes: for each of its
-// public addresses, and for helo, the name that it gives of itself ("" is left out),
+// public addresses, and for helo, the name that it gives of itself ("" is not known),
 // if that has an SPF record. It adds a finding for what does not pass to the report,
 // with the whole record that mends it, and returns these findings. Of what the report
 // has as a problem already, it says nothing again.
 func (r *Report) Addresses(ctx context.Context, resolver Resolver, helo string, addrs []netip.Addr) finding.List {
 	before := len(r.Findings)
-	broken := r.Record == nil || r.Findings.Worst() == finding.Problem
+	if r.Record != nil {
+		r.senders(ctx, resolver, helo, public(addrs))
+	}
+	r.helo(ctx, resolver, helo, public(addrs))
+	return r.Findings[before:]
+}
+
+// senders checks mail of the domain from each address. Where helo is not known, some
+// name is given for it, since macros put it into names that are asked for.
+func (r *Report) senders(ctx context.Context, resolver Resolver, helo string, addrs []netip.Addr) {
+	broken := r.Findings.Worst() == finding.Problem
 	var refused []netip.Addr
 	var why []string
-	for _, addr := range public(addrs) {
-		if r.Record == nil {
-			break
-		}
-		result := Check(ctx, resolver, Query{Client: addr, HELO: helo, MailFrom: postmaster + "@" + r.Domain})
+	for _, addr := range addrs {
+		result := Check(ctx, resolver, Query{Client: addr, HELO: cmp.Or(helo, r.Domain), MailFrom: postmaster + "@" + r.Domain})
 		switch result.Status {
 		case Pass:
 		case TempError:
@@ -44,8 +52,6 @@ func (r *Report) Addresses(ctx context.Context, resolver Resolver, helo string, 
 		r.problem(NotAllowed, fmt.Sprintf("The record does not allow this machine to send: %s.", listed(why)),
 			"SPF does not pass for mail that this machine sends; receivers may refuse it, and DMARC has DKIM alone to go by.", r.publish(record))
 	}
-	r.helo(ctx, resolver, helo, addrs)
-	return r.Findings[before:]
 }
 
 func (r *Report) unknown(addr netip.Addr, result Result) {
@@ -66,7 +72,7 @@ func (r *Report) helo(ctx context.Context, resolver Resolver, helo string, addrs
 	if err != nil || i < 0 {
 		return
 	}
-	for _, addr := range public(addrs) {
+	for _, addr := range addrs {
 		result := Check(ctx, resolver, Query{Client: addr, HELO: name})
 		if result.Status == Pass || result.Status == TempError {
 			continue

@@ -117,8 +117,9 @@ func (t Term) String() string {
 
 // short is the term as written, or its beginning.
 func (t Term) short() string {
-	if len(t.Text) > maxString {
-		return t.Text[:maxString] + "…"
+	const most = 255
+	if len(t.Text) > most {
+		return t.Text[:most] + "…"
 	}
 	return t.Text
 }
@@ -170,6 +171,12 @@ func (r *Record) rewritten(word func(Term) string) string {
 		}
 	}
 	return strings.Join(words, " ")
+}
+
+// ending is the record's text with one all, the last of its mechanisms: nothing that
+// counts beside all stands behind it, and redirect= counts for nothing (RFC 7208 §6.1).
+func (r *Record) ending(all string) string {
+	return r.without(func(t Term) bool { return t.Kind == All || t.Kind == Redirect }) + " " + all
 }
 
 // isTerm tells a term of the record from the others.

@@ -3,7 +3,6 @@ package spf
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/postseal/postseal/milter/finding"
 )
@@ -47,70 +46,68 @@ type Node struct {
 // The kinds of findings about an SPF record.
 const (
 	// BadName: the domain is no domain name.
-	BadName finding.Code = "spf-bad-name"
+	BadName finding.Code = "bad-name"
 	// LookupFailed: DNS gave no answer for now, so nothing is known.
-	LookupFailed finding.Code = "spf-lookup-failed"
+	LookupFailed finding.Code = "lookup-failed"
 	// NoRecord: there is no SPF record.
-	NoRecord finding.Code = "spf-no-record"
+	NoRecord finding.Code = "no-record"
 	// Misplaced: the record stands at another name.
-	Misplaced finding.Code = "spf-misplaced"
+	Misplaced finding.Code = "misplaced"
 	// WrongType: the record is of the type SPF, which is given up.
-	WrongType finding.Code = "spf-wrong-type"
+	WrongType finding.Code = "wrong-type"
 	// BadVersion: there is a record with another beginning than v=spf1.
-	BadVersion finding.Code = "spf-version"
+	BadVersion finding.Code = "bad-version"
 	// VersionCase: the version is not in lower case.
-	VersionCase finding.Code = "spf-version-case"
+	VersionCase finding.Code = "version-case"
 	// SeveralRecords: there is more than one SPF record.
-	SeveralRecords finding.Code = "spf-several-records"
+	SeveralRecords finding.Code = "several-records"
 	// Syntax: a term is none that RFC 7208 knows.
-	Syntax finding.Code = "spf-syntax"
+	Syntax finding.Code = "syntax"
 	// NotAModifier: a mechanism is written with "=", and so means nothing.
-	NotAModifier finding.Code = "spf-not-a-modifier"
+	NotAModifier finding.Code = "not-a-modifier"
 
 	// TooManyLookups: more than MaxLookups.
-	TooManyLookups finding.Code = "spf-too-many-lookups"
+	TooManyLookups finding.Code = "too-many-lookups"
 	// ManyLookups: MaxLookups or one below.
-	ManyLookups finding.Code = "spf-many-lookups"
+	ManyLookups finding.Code = "many-lookups"
 	// TooManyVoids: more than MaxVoids terms find nothing.
-	TooManyVoids finding.Code = "spf-too-many-voids"
+	TooManyVoids finding.Code = "too-many-voids"
 	// Void: terms find nothing.
-	Void finding.Code = "spf-void"
+	Void finding.Code = "void"
 	// Loop: a record comes back to itself.
-	Loop finding.Code = "spf-loop"
+	Loop finding.Code = "loop"
 	// BadInclude: a record that is included or redirected to is missing or spoiled.
-	BadInclude finding.Code = "spf-bad-include"
+	BadInclude finding.Code = "bad-include"
 	// ManyHosts: a domain has more MX hosts than an mx may have.
-	ManyHosts finding.Code = "spf-many-hosts"
+	ManyHosts finding.Code = "many-hosts"
 
 	// PassAll: everybody may send.
-	PassAll finding.Code = "spf-pass-all"
+	PassAll finding.Code = "pass-all"
 	// NeutralAll: ?all says nothing of other senders.
-	NeutralAll finding.Code = "spf-neutral-all"
+	NeutralAll finding.Code = "neutral-all"
 	// NoEnd: neither all nor redirect.
-	NoEnd finding.Code = "spf-no-end"
+	NoEnd finding.Code = "no-end"
 	// AfterAll: terms that nothing comes to.
-	AfterAll finding.Code = "spf-after-all"
+	AfterAll finding.Code = "after-all"
 	// DeprecatedPTR: ptr or %{p}.
-	DeprecatedPTR finding.Code = "spf-ptr"
+	DeprecatedPTR finding.Code = "ptr"
 	// Duplicate: a mechanism stands twice.
-	Duplicate finding.Code = "spf-duplicate"
+	Duplicate finding.Code = "duplicate"
 	// NotPublic: an address that no mail comes from in the Internet.
-	NotPublic finding.Code = "spf-not-public"
+	NotPublic finding.Code = "not-public"
 	// WideNetwork: a network of millions of hosts may send.
-	WideNetwork finding.Code = "spf-wide-network"
+	WideNetwork finding.Code = "wide-network"
 	// Mapped: ip6 with an IPv4-mapped address matches nothing.
-	Mapped finding.Code = "spf-mapped"
+	Mapped finding.Code = "mapped"
 	// Long: the record is longer than a DNS answer should be.
-	Long finding.Code = "spf-long"
-	// Split: the record has to be published as several strings.
-	Split finding.Code = "spf-split"
+	Long finding.Code = "long"
 	// Explanation: exp= leads to no text.
-	Explanation finding.Code = "spf-explanation"
+	Explanation finding.Code = "explanation"
 
 	// NotAllowed: the record does not allow an address of this machine.
-	NotAllowed finding.Code = "spf-not-allowed"
+	NotAllowed finding.Code = "not-allowed"
 	// HELONotAllowed: the record at the HELO name does not allow one.
-	HELONotAllowed finding.Code = "spf-helo-not-allowed"
+	HELONotAllowed finding.Code = "helo-not-allowed"
 )
 
 const (
@@ -141,45 +138,16 @@ func (r *Report) note(c finding.Code, text, effect, fix string) {
 	r.add(finding.Finding{Code: c, Level: finding.Note, Text: text, Effect: effect, Fix: fix})
 }
 
-// publish is a Fix that names the whole record.
+// publish is a Fix that ends with the whole record.
 func (r *Report) publish(record string) string { return publishAt(r.Domain, record) }
 
 func publishAt(domain, record string) string {
 	if _, errs := Parse(record); len(errs) > 0 {
 		better, ok := corrected(record, errs)
 		if !ok {
-			return fmt.Sprintf("Correct %v; and publish at %s: %s", errs[0], domain, zoneText(record))
+			return fmt.Sprintf("Correct %v; then publish %s", errs[0], finding.Record(domain, record))
 		}
 		record = better
 	}
-	return fmt.Sprintf("Publish at %s: %s", domain, zoneText(record))
-}
-
-// zoneText is a value as a zone file has it: strings of at most 255 octets.
-func zoneText(value string) string {
-	var parts []string
-	for len(value) > maxString {
-		parts = append(parts, quoted(value[:maxString]))
-		value = value[maxString:]
-	}
-	return strings.Join(append(parts, quoted(value)), " ")
-}
-
-const maxString = 255 // octets of one string of a TXT record (RFC 1035 §3.3)
-
-// quoted escapes as RFC 1035 §5.1 has it.
-func quoted(s string) string {
-	var b strings.Builder
-	b.WriteByte('"')
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c == '"' || c == '\\':
-			b.WriteString(`\` + string(c))
-		case c < 0x20 || c > 0x7e:
-			fmt.Fprintf(&b, `\%03d`, c)
-		default:
-			b.WriteByte(c)
-		}
-	}
-	return b.String() + `"`
+	return "Publish " + finding.Record(domain, record)
 }

@@ -57,10 +57,9 @@ func (r *Report) walk(ctx context.Context, resolver Resolver) {
 
 // below adds the terms of a record to a node. path are the domains that led there.
 func (w *walk) below(n *Node, record *Record, path []string) {
-	for _, t := range record.evaluated() {
-		if !t.Kind.CostsLookup() {
-			continue
-		}
+	// A copy, so that of a deep tree of large records not all terms are kept.
+	costly := slices.DeleteFunc(record.evaluated(), func(t Term) bool { return !t.Kind.CostsLookup() })
+	for _, t := range slices.Clone(costly[:min(len(costly), MaxTree+1)]) {
 		if w.report.Lookups == MaxTree {
 			w.cut = true
 			break
