@@ -30,13 +30,13 @@ func TestEverywhere(t *testing.T) {
 	}
 	text := keys.RecordText(key.Public())
 	records := `@ NS ns2
-ns2 AAAA ::1
+ns2 A 127.0.0.2
 alias._domainkey CNAME s1.keys.example.
 `
 	first := nameserver.Start(t,
 		nameserver.Zone{Name: "example.com", Records: records},
 		nameserver.Zone{Name: "keys.example", Records: `s1 300 TXT "` + text + `"`},
-		nameserver.Zone{Name: "silent.example", Records: "@ NS ns2\nns2 A 127.0.0.2"})
+		nameserver.Zone{Name: "silent.example", Records: "@ NS ns2\nns2 A 127.0.0.3"})
 	second := first.Second(t, nameserver.Zone{Name: "example.com"})
 	at := netip.MustParseAddrPort(first.Addr)
 	client, err := resolver.New(resolver.Options{Nameservers: []string{first.Addr}, Timeout: time.Minute})

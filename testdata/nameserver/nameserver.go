@@ -4,15 +4,13 @@
 package nameserver
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -22,8 +20,14 @@ import (
 	"github.com/postseal/postseal/testdata/program"
 )
 
-// patience is how long a server may take on a machine that is busy.
-const patience = 2 * time.Minute
+const (
+	// patience is how long a server may take on a machine that is busy.
+	patience = 2 * time.Minute
+	// tries is how often a server is started where somebody has its port.
+	tries = 10
+	// pause is between two tries: a client may have the port for a moment.
+	pause = 100 * time.Millisecond
+)
 
 // Zone is what a server is authoritative for.
 type Zone struct {
@@ -65,14 +69,10 @@ func Key(name, algorithm, secret string) string {
 func Files(dir, addr string, port int, zones ...Zone) map[string]string {
 	files := map[string]string{"tsig.key": Key(strings.TrimSuffix(keyName, "."), "hmac-sha256", secret)}
 	var conf strings.Builder
-	v4, v6, kind := addr, "none", "A"
-	if strings.Contains(addr, ":") {
-		v4, v6, kind = "none", addr, "AAAA"
-	}
 	fmt.Fprintf(&conf, `options {
 	directory %q;
 	listen-on port %d { %s; };
-	listen-on-v6 port %[2]d { %[4]s; };
+	listen-on-v6 { none; };
 	pid-file none;
 	session-keyfile none;
 	lock-file none;
@@ -84,7 +84,7 @@ func Files(dir, addr string, port int, zones ...Zone) map[string]string {
 controls { };
 include "tsig.key";
 dnssec-policy once { keys { csk lifetime unlimited algorithm ecdsap256sha256; }; };
-`, dir, port, v4, v6)
+`, dir, port, addr)
 	for _, z := range zones {
 		policy := ""
 		if z.Signed {
@@ -95,7 +95,7 @@ dnssec-policy once { keys { csk lifetime unlimited algorithm ecdsap256sha256; };
 			rules = fmt.Sprintf("allow-update { key %q; };", strings.TrimSuffix(keyName, "."))
 		}
 		fmt.Fprintf(&conf, "zone %q { type primary; file %q; %s%s };\n", z.Name, z.Name+".zone", rules, policy)
-		files[z.Name+".zone"] = fmt.Sprintf("$TTL 60\n@ SOA ns hostmaster 1 60 60 86400 5\n@ NS ns\nns %s %s\n%s\n", kind, addr, z.Records)
+		files[z.Name+".zone"] = fmt.Sprintf("$TTL 60\n@ SOA ns hostmaster 1 60 60 86400 5\n@ NS ns\nns A %s\n%s\n", addr, z.Records)
 	}
 	files["named.conf"] = conf.String()
 	return files
@@ -104,28 +104,21 @@ dnssec-policy once { keys { csk lifetime unlimited algorithm ecdsap256sha256; };
 // Start starts a named on 127.0.0.1 that ends with the test.
 func Start(t testing.TB, zones ...Zone) *Server {
 	t.Helper()
-	return start(t, "127.0.0.1", program.FreePort(t), zones)
+	return start(t, program.FreePort, zones)
 }
 
-// Second starts another named that ends with the test, on ::1 and the same port, as the
-// name servers of a zone have it. It knows nothing of the first.
-func (s *Server) Second(t testing.TB, zones ...Zone) *Server {
-	t.Helper()
-	return start(t, "::1", int(netip.MustParseAddrPort(s.Addr).Port()), zones)
-}
-
-func start(t testing.TB, addr string, port int, zones []Zone) *Server {
+func start(t testing.TB, free func(testing.TB) int, zones []Zone) *Server {
 	t.Helper()
 	named := find(t, "named", "bind9")
-	dir := t.TempDir()
-	s := &Server{
-		Addr: net.JoinHostPort(addr, strconv.Itoa(port)), KeyFile: filepath.Join(dir, "tsig.key"),
-		zones: zones,
-	}
-	for name, text := range Files(dir, addr, port, zones...) {
-		write(t, filepath.Join(dir, name), text)
-	}
-	run(t, func() bool { return s.ready() }, named, "-g", "-n", "1", "-c", filepath.Join(dir, "named.conf"))
+	var s *Server
+	run(t, func() []string {
+		dir, port := t.TempDir(), free(t)
+		s = &Server{Addr: fmt.Sprintf("127.0.0.1:%d", port), KeyFile: filepath.Join(dir, "tsig.key"), zones: zones}
+		for name, text := range Files(dir, "127.0.0.1", port, zones...) {
+			write(t, filepath.Join(dir, name), text)
+		}
+		return []string{named, "-g", "-n", "1", "-c", filepath.Join(dir, "named.conf")}
+	}, func() bool { return s.ready() })
 	return s
 }
 
@@ -203,8 +196,6 @@ type Resolver struct {
 func (s *Server) Resolver(t testing.TB) *Resolver {
 	t.Helper()
 	unbound := find(t, "unbound", "unbound")
-	dir, port := t.TempDir(), program.FreePort(t)
-	r := &Resolver{Addr: fmt.Sprintf("127.0.0.1:%d", port)}
 	var anchors []string
 	for _, z := range s.zones {
 		if !z.Signed {
@@ -214,15 +205,20 @@ func (s *Server) Resolver(t testing.TB) *Resolver {
 			anchors = append(anchors, strings.ReplaceAll(rr.String(), "\t", " "))
 		}
 	}
-	path := filepath.Join(dir, "unbound.conf")
-	write(t, path, ResolverConfig(dir, "127.0.0.1", port, strings.Replace(s.Addr, ":", "@", 1), anchors, s.zones...))
-	run(t, func() bool {
+	var r *Resolver
+	run(t, func() []string {
+		dir, port := t.TempDir(), program.FreePort(t)
+		r = &Resolver{Addr: fmt.Sprintf("127.0.0.1:%d", port)}
+		path := filepath.Join(dir, "unbound.conf")
+		write(t, path, ResolverConfig(dir, "127.0.0.1", port, strings.Replace(s.Addr, ":", "@", 1), anchors, s.zones...))
+		return []string{unbound, "-d", "-p", "-c", path}
+	}, func() bool {
 		c, err := net.Dial("tcp", r.Addr)
 		if err == nil {
 			c.Close()
 		}
 		return err == nil
-	}, unbound, "-d", "-p", "-c", path)
+	})
 	return r
 }
 
@@ -282,12 +278,29 @@ func write(t testing.TB, path, text string) {
 	}
 }
 
-// run runs a server until the test ends, and returns once it is ready.
-func run(t testing.TB, ready func() bool, words ...string) {
+// run runs a server until the test ends, and returns once it is ready. prepare writes its
+// configuration, with a port that is free for all that can be known, and returns its
+// command; where somebody else was faster, by TCP or UDP, it is called again.
+func run(t testing.TB, prepare func() []string, ready func() bool) {
+	t.Helper()
+	for range tries {
+		if runOnce(t, prepare(), ready) {
+			return
+		}
+		time.Sleep(pause)
+	}
+	t.Fatalf("none of %d ports was free", tries)
+}
+
+// taken is what named and unbound say where somebody else has their port.
+var taken = regexp.MustCompile(`(?i)address (already )?in use|interface ignored`)
+
+// runOnce is run for one port, and reports whether that was free.
+func runOnce(t testing.TB, words []string, ready func() bool) bool {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
-	var output bytes.Buffer
+	var output program.Output
 	cmd.Stdout, cmd.Stderr = &output, &output
 	endWithUs(cmd)
 	if err := cmd.Start(); err != nil {
@@ -295,20 +308,30 @@ func run(t testing.TB, ready func() bool, words ...string) {
 	}
 	ended := make(chan struct{})
 	go func() { _ = cmd.Wait(); close(ended) }()
+	end := func() { cancel(); <-ended }
 	t.Cleanup(func() {
-		cancel()
-		<-ended
+		end()
 		if t.Failed() {
-			t.Logf("%s: %s", words[0], output.Bytes())
+			t.Logf("%s: %s", words[0], output.String())
 		}
 	})
-	for end := time.Now().Add(patience); !ready(); time.Sleep(20 * time.Millisecond) {
+	for limit := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		over := false
 		select {
 		case <-ended:
-			t.Fatalf("%s ended: %s", words[0], output.Bytes())
+			over = true
 		default:
 		}
-		if time.Now().After(end) {
+		up := !over && ready()
+		switch {
+		case taken.MatchString(output.String()):
+			end()
+			return false
+		case up:
+			return true
+		case over:
+			t.Fatalf("%s ended: %s", words[0], output.String())
+		case time.Now().After(limit):
 			t.Fatalf("%s does not answer", words[0])
 		}
 	}

@@ -1,9 +1,11 @@
 package nameserver
 
 import (
+	"net"
 	"testing"
 
 	"github.com/miekg/dns"
+	"github.com/postseal/postseal/testdata/program"
 )
 
 // Both servers answer for the zones, follow updates at once, and only what is
@@ -49,5 +51,31 @@ func TestServers(t *testing.T) {
 	}
 	if m := ask(r.Addr, "_dmarc.example.", dns.TypeTXT); m.Rcode != dns.RcodeNameError || m.AuthenticatedData {
 		t.Errorf("a name of somebody else: %v", m)
+	}
+}
+
+// A server whose port somebody else has, be it by UDP or TCP, is started at another.
+func TestPortTaken(t *testing.T) {
+	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer udp.Close()
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tcp.Close()
+	ports := []int{udp.LocalAddr().(*net.UDPAddr).Port, tcp.Addr().(*net.TCPAddr).Port}
+	s := start(t, func(t testing.TB) int {
+		if len(ports) == 0 {
+			return program.FreePort(t)
+		}
+		port := ports[0]
+		ports = ports[1:]
+		return port
+	}, []Zone{{Name: "example.com"}})
+	if len(ports) != 0 || len(s.ask("example.com", dns.TypeSOA)) != 1 {
+		t.Errorf("%d ports are left; %s", len(ports), s.Addr)
 	}
 }
