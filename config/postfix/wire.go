@@ -103,7 +103,7 @@ func (w *wiring) inMain() (bool, error) {
 }
 
 // Unwire returns the edits that take our milter, at any of the sockets, out of all
-// lists.
+// lists. A service that mail comes back by from a content filter keeps its own list.
 func (c *Config) Unwire(sockets ...Socket) ([]Edit, error) {
 	w := c.newWiring(sockets)
 	for _, l := range w.lists() {
