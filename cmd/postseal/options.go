@@ -78,7 +78,7 @@ type dnsFlags struct {
 
 func (f *dnsFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&f.nameservers, "nameserver", nil, "ask this name server, `ADDRESS[:PORT]` (default: those of /etc/resolv.conf)")
-	cmd.Flags().StringVar(&f.records, "records", "", "answer from this `file` in place of DNS: lines of a name and a TXT value, or of a name, a type (A, AAAA, MX, NS, PTR, CNAME) and its data")
+	cmd.Flags().StringVar(&f.records, "records", "", "answer from this `file` in place of DNS: lines of a name and a TXT value, or of a name, a type (A, AAAA, MX, NS, PTR, CNAME, TXT) and its data")
 }
 
 // set reports whether a flag was given.

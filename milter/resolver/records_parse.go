@@ -36,6 +36,7 @@ const (
 //	example.com             NS     ns.example.com
 //	1.2.0.192.in-addr.arpa  PTR    mail.example.com
 //	www.example.com         CNAME  example.com
+//	example.com             TXT    "v=spf1 mx -all"
 //
 // Lines that begin with "#" and empty lines do not count. A name may
 // stand on several lines: it then has several records. One with "=", as ATPS
@@ -81,8 +82,10 @@ func typedLine(word string) (rrtype uint16, ok bool) {
 // parse adds the record of one line.
 func (r *Records) parse(name, value string) error {
 	kind, data, _ := strings.Cut(strings.ReplaceAll(value, "\t", " "), " ")
-	if rrtype, ok := typedLine(kind); ok {
-		return r.addTyped(name, rrtype, strings.TrimSpace(data))
+	if data = strings.TrimSpace(data); kind == "TXT" && data != "" {
+		value = data
+	} else if rrtype, ok := typedLine(kind); ok {
+		return r.addTyped(name, rrtype, data)
 	}
 	if value[0] == '"' {
 		var err error

@@ -26,6 +26,7 @@ func TestParseRecords(t *testing.T) {
 		{"several lines", "a one\nb two\nA. three", map[string][]string{"a": {"one", "three"}, "b": {"two"}}, ""},
 		{"quoted strings", `a "v=DKIM1; " "p=\"\\\065"`, map[string][]string{"a": {`v=DKIM1; p="\A`}}, ""},
 		{"empty string", `a ""`, map[string][]string{"a": {""}}, ""},
+		{"TXT as a type", "a TXT \t\"x \" \"y\"\nb. TXT v=spf1 -all\nc TXT\nd txt e", map[string][]string{"a": {"x y"}, "b": {"v=spf1 -all"}, "c": {"TXT"}, "d": {"txt e"}}, ""},
 		{"no value", "a one\nb\n", nil, `line 2: "b" has no value`},
 		{"bad name", "a..b x", nil, `line 1: "a..b" is no name`},
 		{"open quotation", "\n\na \"x\\\"", nil, "line 3: a quotation mark is not closed"},
