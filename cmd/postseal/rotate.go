@@ -48,8 +48,10 @@ retiring   It signs no more. Its record stays for the mail under way, --keep: 7 
 retired    Its row is out of key_table, its file is called FILE.retired, and its record is
            to be revoked ("p=" without a key). Once it is, the record may also be deleted.
 
-If a record disappears, a published key becomes pending again; for an active or a
-retiring one there is a warning and the exit status 1, and nothing is changed.
+If a record disappears, a published key becomes pending again. Where DNS lacks that of
+an active or a retiring one, there is a warning and the exit status 1, except in the run
+that begins a rotation; nothing is changed. A key waits for as long as a name server does
+not show it, and after three days with a warning at each run.
 
 Keys of any name get successors with dated selectors: 20261122r, 20261122e. These go
 into keys/DOMAIN beside key_table. What rotate cannot do, it refuses: keys of "%" rows,
@@ -65,7 +67,7 @@ With --json: {keys: [{name, domain, selector, type, bits, file, state, since, un
 next, missing, record: {name, value, zone}}], events: [{key, action, state, from,
 handed, note, error}]}; until ends the wait of the state, record is there where
 somebody has to publish it, and action is make, publish, switch, revoke, remove,
-withdraw or a warning: warn-gone, warn-back, warn-signs.`,
+withdraw or a warning: warn-gone, warn-back, warn-waits, warn-signs.`,
 		Example: `  postseal rotate example.com
   postseal rotate example.com --wait
   postseal rotate example.com --update --server 192.0.2.53 --tsig-key /etc/postseal/tsig.key

@@ -39,25 +39,28 @@ func (d *rotatingDaemon) Ready(ctx context.Context, name string) error {
 			}
 			return nil
 		}
-		if err := d.Reload(ctx); err != nil {
+		if _, err := d.Reload(ctx); err != nil {
 			return err
 		}
 	}
 	return errors.New("the running daemon does not have the key " + name + ": does it read this configuration (-c)?")
 }
 
-// Reload implements rotation.Daemon.
-func (d *rotatingDaemon) Reload(ctx context.Context) error {
+// Reload implements rotation.Daemon. What nobody could be told may still sign with the
+// old key.
+func (d *rotatingDaemon) Reload(ctx context.Context) (note string, err error) {
 	r, err := d.control.Reload(ctx)
 	switch {
+	case notRunning(err) && d.form.opendkim:
+		return "No postseal runs with this configuration. OpenDKIM signs with the old key until it is told: systemctl reload opendkim (SIGUSR1).", nil
 	case notRunning(err):
-		return nil
+		return "No daemon runs here with this configuration; one that does elsewhere has to read the tables anew before the old key's record goes.", nil
 	case err != nil:
-		return unreachable(d.control, err)
+		return "", unreachable(d.control, err)
 	case len(r.Problems) > 0:
-		return errorIn{fmt.Errorf("the daemon has not taken the tables: %s", strings.Join(r.Problems, "; ")), d.form}
+		return "", errorIn{fmt.Errorf("the daemon has not taken the tables: %s", strings.Join(r.Problems, "; ")), d.form}
 	}
-	return nil
+	return "", nil
 }
 
 func notRunning(err error) bool {

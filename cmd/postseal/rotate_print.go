@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -107,15 +108,22 @@ func (r *rotating) report(domains []string, events []rotation.Event, failed []re
 		list = append(list, r.Ledger.Of(d)...)
 	}
 	bad := len(failed) > 0
+	began := map[string]bool{} // by this run, as it should
 	for _, e := range events {
-		bad = bad || e.Err != nil || e.Action == rotation.WarnGone
+		began[e.Key.Domain] = began[e.Key.Domain] || e.Action == rotation.Make && e.Err == nil
+		bad = bad || e.Err != nil
+	}
+	for _, e := range events {
+		bad = bad || e.Action == rotation.WarnGone && !began[e.Key.Domain]
 	}
 	var err error
 	if r.asJSON {
 		err = printJSON(r.cmd, r.json(list, events, failed))
 	} else {
 		r.printEvents(events, failed)
-		r.printKeys(domains, list)
+		if len(failed) < len(domains) {
+			r.printKeys(domains, list)
+		}
 	}
 	if err == nil && bad {
 		err = exitError{code: exitFailed}
@@ -184,7 +192,9 @@ func eventWords(e rotation.Event, would bool) (words string, warn bool) {
 	case rotation.Remove:
 		return did("Took "+name+" out of key_table", "take "+name+" out of key_table, and put its file away"), false
 	case rotation.WarnGone:
-		return fmt.Sprintf("DNS does not show the record of %s any more, which signs or has signed mail under way: receivers cannot verify that.%s Publish it again.", record, note), true
+		return fmt.Sprintf("DNS lacks the record of %s, which signs or has signed mail under way: receivers cannot verify that.%s Publish it: postseal genzone prints it.", record, note), true
+	case rotation.WarnWaits:
+		return fmt.Sprintf("%s has waited for days.%s The key that it replaces signs meanwhile. Publish the record, or see to the name servers; one that is no more has to leave the zone's NS records.", record, note), true
 	case rotation.WarnBack:
 		return fmt.Sprintf("The record of %s was there and is not now, so it has to wait anew.%s", record, note), true
 	case rotation.WarnSigns:
@@ -227,19 +237,40 @@ func (r *rotating) printNext(list []ledger.Key) {
 			next = u
 		}
 	}
+	on := "run this again"
+	switch there, enabled := rotateTimer(); {
+	case enabled:
+		on += ", or wait for the timer"
+	case there:
+		on += ", or let the timer do it: systemctl enable --now " + timerUnit
+	}
 	switch {
 	case waits && next.IsZero():
-		fmt.Fprint(out, "\nTo go on: run this again, or let the timer do it (systemctl enable --now postseal-rotate.timer).\n")
+		fmt.Fprintf(out, "\nTo go on: %s\n", on)
 	case waits:
-		fmt.Fprintf(out, "\nTo go on, after %s: run this again, or let the timer do it (systemctl enable --now postseal-rotate.timer).\n", next.Local().Format(time.DateTime))
+		fmt.Fprintf(out, "\nTo go on, after %s: %s\n", next.Local().Format(time.DateTime), on)
 	case old:
 		fmt.Fprint(out, "\nThe new keys sign. Retired ones leave this list once they are revoked and some time has passed; --force begins the next rotation before.\n")
 	}
 }
 
+// timerUnit runs "rotate --auto".
+const timerUnit = "postseal-rotate.timer"
+
+// rotateTimer reports whether systemd knows the timer here, and starts it.
+func rotateTimer() (there, enabled bool) {
+	for _, folder := range []string{"/etc/systemd/system/", "/usr/lib/systemd/system/", "/lib/systemd/system/"} {
+		_, err := os.Stat(folder + timerUnit)
+		there = there || err == nil
+	}
+	_, err := os.Lstat("/etc/systemd/system/timers.target.wants/" + timerUnit)
+	return there, there && err == nil
+}
+
 // printRecords prints the records that a person has to publish.
 func (r *rotating) printRecords(domains []string) {
 	out := r.cmd.OutOrStdout()
+	end := ""
 	for _, d := range domains {
 		for _, k := range r.Ledger.Of(d) {
 			record, ok := r.byHand(k)
@@ -252,10 +283,12 @@ func (r *rotating) printRecords(domains []string) {
 			} else if k.State == ledger.Retired {
 				what = "Publish this in place of the record of " + k.Selector + ", to revoke it; the record may also be deleted"
 			}
-			fmt.Fprintf(out, "\n%s:\n\n%s\n   In a web form:\n\n   host name  %s   (in full: %s)\n   type       TXT\n   value, on one line:\n%s\n\n",
-				what, record, record.Host(k.Domain), record.Name, record.Text)
+			fmt.Fprintf(out, "\n%s:\n%sor in a web form (type TXT; host name, and value on one line):\n%s\n%s\n",
+				what, record, record.Host(k.Domain), record.Text)
+			end = "\n"
 		}
 	}
+	fmt.Fprint(out, end)
 }
 
 // byHand is the record that a person has to publish for a key, if there is one.
@@ -277,7 +310,10 @@ func (r *rotating) next(k ledger.Key) string {
 	over := k.Due(r.Now())
 	switch k.State {
 	case ledger.Pending:
-		if seen := r.Seen[k.Name]; seen.Anywhere {
+		switch seen := r.Seen[k.Name]; {
+		case seen.Shown == rotation.Unsure && seen.Why != "":
+			return "waits for name servers that do not answer"
+		case seen.Anywhere:
 			return "waits for the other name servers"
 		}
 		return "waits for its record in DNS"

@@ -74,7 +74,7 @@ func TestRotate(t *testing.T) {
 	if out, err := h.Try("systemctl start postseal-rotate.service"); err == nil {
 		t.Errorf("the service has not failed: %s", out)
 	}
-	if out := h.Shell("journalctl -u postseal-rotate.service -o cat"); !strings.Contains(out, "DNS does not show the record of "+selector) {
+	if out := h.Shell("journalctl -u postseal-rotate.service -o cat"); !strings.Contains(out, "DNS lacks the record of "+selector) {
 		t.Errorf("the log:\n%s", out)
 	}
 }

@@ -32,8 +32,8 @@ type Sight struct {
 	TTL time.Duration
 	// Listed: key_table has it. Signs: a row of signing_table names it.
 	Listed, Signs bool
-	// Replaced: a key that takes its place is active.
-	Replaced bool
+	// Replaced: a key that takes its place is active. Awaited: one is to be.
+	Replaced, Awaited bool
 	// Together: the keys that are to become active at the same time as this one may.
 	Together bool
 }
@@ -60,19 +60,24 @@ const (
 	WarnGone Action = "warn-gone"
 	// WarnBack tells of a key whose record was there and is not now: it has to wait anew.
 	WarnBack Action = "warn-back"
+	// WarnWaits tells of a key that has waited for name servers for days.
+	WarnWaits Action = "warn-waits"
 	// WarnSigns tells of a key that signs again because a row was put back.
 	WarnSigns Action = "warn-signs"
 )
 
 const (
-	// MostMemory bounds how long a resolver is taken to remember: caches keep no answer
-	// for longer than a day by themselves, whatever an SOA record says (RFC 2308 §5).
-	MostMemory = 24 * time.Hour
+	// MostMemory bounds how long a resolver is taken to remember: no common one keeps an
+	// answer for longer than a week, whatever its TTL (RFC 2181 §8); most do not for more
+	// than a day.
+	MostMemory = 7 * 24 * time.Hour
 	// DefaultKeep is how long the record of an old key stays: longer than a mail is tried
 	// to be delivered (RFC 5321 §4.5.4.1: 4 or 5 days).
 	DefaultKeep = 7 * 24 * time.Hour
 	// unknownMemory is the time where nobody saw what stood there before.
 	unknownMemory = time.Hour
+	// longWait is how long name servers may take before somebody has to look at them.
+	longWait = 3 * 24 * time.Hour
 )
 
 // Step says what becomes of a key at a time: its next state, and what has to be done
@@ -110,13 +115,18 @@ func stepPending(k ledger.Key, now time.Time, s Sight) (ledger.Key, []Action) {
 			remember(&k, max(unknownMemory, s.TTL))
 		}
 		return k.To(ledger.Published, now), nil
-	case s.DNS == Missing:
+	}
+	var actions []Action
+	if s.DNS == Missing {
 		remember(&k, s.TTL)
 		if !s.Anywhere { // otherwise the others are behind
-			return k, []Action{Publish}
+			actions = append(actions, Publish)
 		}
 	}
-	return k, nil
+	if now.Sub(k.Since) > longWait {
+		actions = append(actions, WarnWaits)
+	}
+	return k, actions
 }
 
 func stepPublished(k ledger.Key, now time.Time, s Sight) (ledger.Key, []Action) {
@@ -130,6 +140,8 @@ func stepPublished(k ledger.Key, now time.Time, s Sight) (ledger.Key, []Action) 
 		return k.To(ledger.Pending, now), []Action{WarnBack}
 	case s.DNS == Everywhere && s.Together && k.Due(now):
 		return k.To(ledger.Active, now), []Action{Switch}
+	case s.DNS == Unsure && now.Sub(k.Until()) > longWait:
+		return k, []Action{WarnWaits}
 	}
 	return k, nil
 }
@@ -138,7 +150,7 @@ func stepActive(k ledger.Key, now time.Time, s Sight) (ledger.Key, []Action) {
 	switch {
 	case !s.Signs && s.Replaced:
 		return k.To(ledger.Retiring, now), nil
-	case !s.Signs: // somebody has taken it out of our hands
+	case !s.Signs && !s.Awaited: // somebody has taken it out of our hands
 		return k.To(ledger.Forgotten, now), nil
 	}
 	return k, gone(s)

@@ -11,11 +11,16 @@ import (
 // noon is the time of these tests.
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
+type key = ledger.Key
+
 // Each state, with all that can be seen in it.
 func TestStep(t *testing.T) {
 	const (
 		day  = 24 * time.Hour
 		text = "v=DKIM1; p=x"
+
+		pending, published, active   = ledger.Pending, ledger.Published, ledger.Active
+		retiring, retired, forgotten = ledger.Retiring, ledger.Retired, ledger.Forgotten
 	)
 	listed := Sight{Listed: true, Together: true}
 	signs := Sight{Listed: true, Signs: true}
@@ -36,53 +41,60 @@ func TestStep(t *testing.T) {
 		memory  time.Duration
 		actions []Action
 	}{
-		{"pending, not made", ledger.Key{State: ledger.Pending, Since: ago(0)}, Sight{}, ledger.Pending, noon, 0, []Action{Make}},
-		{"pending, its row is gone", ledger.Key{State: ledger.Pending, Since: ago(day), Record: text}, Sight{}, ledger.Pending, ago(day), 0, []Action{Make}},
-		{"pending, nobody answers", ledger.Key{State: ledger.Pending, Since: ago(day), Record: text}, listed, ledger.Pending, ago(day), 0, nil},
-		{"pending, nowhere", ledger.Key{State: ledger.Pending, Since: ago(day), Record: text}, with(listed, missing), ledger.Pending, ago(day), 5 * time.Minute, []Action{Publish}},
-		{"pending, an absurd TTL", ledger.Key{State: ledger.Pending, Since: ago(day), Record: text},
-			with(listed, func(s *Sight) { s.DNS, s.TTL = Missing, 7*day }), ledger.Pending, ago(day), day, []Action{Publish}},
-		{"pending, a shorter TTL than before", ledger.Key{State: ledger.Pending, Since: ago(day), Record: text, Memory: time.Hour}, with(listed, missing), ledger.Pending, ago(day), time.Hour, []Action{Publish}},
-		{"pending, one server lags", ledger.Key{State: ledger.Pending, Since: ago(day), Record: text}, with(listed, partly), ledger.Pending, ago(day), 5 * time.Minute, nil},
-		{"pending, everywhere", ledger.Key{State: ledger.Pending, Since: ago(day), Record: text, Memory: time.Minute}, with(listed, everywhere), ledger.Published, noon, time.Minute, nil},
-		{"pending, everywhere, nobody knows what was before", ledger.Key{State: ledger.Pending, Since: ago(day), Record: text}, with(listed, everywhere), ledger.Published, noon, time.Hour, nil},
-		{"pending, and it signs", ledger.Key{State: ledger.Pending, Since: ago(day), Record: text}, signs, ledger.Active, noon, 0, []Action{Switch}},
-		{"pending, and it signs without a record", ledger.Key{State: ledger.Pending, Since: ago(day), Record: text}, with(signs, missing), ledger.Active, noon, 0, []Action{Switch, WarnGone}},
+		{"pending, not made", key{State: pending, Since: ago(0)}, Sight{}, pending, noon, 0, []Action{Make}},
+		{"pending, its row is gone", key{State: pending, Since: ago(day), Record: text}, Sight{}, pending, ago(day), 0, []Action{Make}},
+		{"pending, nobody answers", key{State: pending, Since: ago(day), Record: text}, listed, pending, ago(day), 0, nil},
+		{"pending, nowhere", key{State: pending, Since: ago(day), Record: text}, with(listed, missing), pending, ago(day), 5 * time.Minute, []Action{Publish}},
+		{"pending, an absurd TTL", key{State: pending, Since: ago(day), Record: text},
+			with(listed, func(s *Sight) { s.DNS, s.TTL = Missing, 30*day }), pending, ago(day), 7 * day, []Action{Publish}},
+		{"pending, a shorter TTL than before", key{State: pending, Since: ago(day), Record: text, Memory: time.Hour}, with(listed, missing), pending, ago(day), time.Hour, []Action{Publish}},
+		{"pending, one server lags", key{State: pending, Since: ago(day), Record: text}, with(listed, partly), pending, ago(day), 5 * time.Minute, nil},
+		{"pending, everywhere", key{State: pending, Since: ago(day), Record: text, Memory: time.Minute}, with(listed, everywhere), published, noon, time.Minute, nil},
+		{"pending, everywhere, nobody knows what was before", key{State: pending, Since: ago(day), Record: text}, with(listed, everywhere), published, noon, time.Hour, nil},
+		{"pending, and it signs", key{State: pending, Since: ago(day), Record: text}, signs, active, noon, 0, []Action{Switch}},
+		{"pending, and it signs without a record", key{State: pending, Since: ago(day), Record: text}, with(signs, missing), active, noon, 0, []Action{Switch, WarnGone}},
+		{"pending for long, nowhere", key{State: pending, Since: ago(4 * day), Record: text}, with(listed, missing), pending, ago(4 * day), 5 * time.Minute, []Action{Publish, WarnWaits}},
+		{"pending for long, one server lags", key{State: pending, Since: ago(4 * day), Record: text}, with(listed, partly), pending, ago(4 * day), 5 * time.Minute, []Action{WarnWaits}},
+		{"pending for long, nobody answers", key{State: pending, Since: ago(4 * day), Record: text}, listed, pending, ago(4 * day), 0, []Action{WarnWaits}},
 
-		{"published, too early", ledger.Key{State: ledger.Published, Since: ago(time.Minute), Memory: time.Minute}, with(listed, everywhere), ledger.Published, ago(time.Minute), time.Minute, nil},
-		{"published, in time", ledger.Key{State: ledger.Published, Since: ago(61 * time.Second), Memory: time.Minute}, with(listed, everywhere), ledger.Active, noon, time.Minute, []Action{Switch}},
-		{"published, in time, the other is not", ledger.Key{State: ledger.Published, Since: ago(day), Memory: time.Minute}, with(listed, apart), ledger.Published, ago(day), time.Minute, nil},
-		{"published, in time, nobody answers", ledger.Key{State: ledger.Published, Since: ago(day), Memory: time.Minute}, listed, ledger.Published, ago(day), time.Minute, nil},
-		{"published, the record disappears", ledger.Key{State: ledger.Published, Since: ago(day), Memory: time.Minute}, with(listed, missing), ledger.Pending, noon, 5 * time.Minute, []Action{WarnBack}},
-		{"published, one server lost it", ledger.Key{State: ledger.Published, Since: ago(day), Memory: time.Minute}, with(listed, partly), ledger.Pending, noon, 5 * time.Minute, []Action{WarnBack}},
-		{"published, its row is gone", ledger.Key{State: ledger.Published, Since: ago(day), Memory: time.Minute}, with(with(listed, everywhere), unlisted), ledger.Pending, noon, time.Minute, []Action{Make}},
-		{"published, and it signs", ledger.Key{State: ledger.Published, Since: ago(0), Memory: time.Hour}, with(signs, everywhere), ledger.Active, noon, time.Hour, []Action{Switch}},
-		{"published, the clock was put back", ledger.Key{State: ledger.Published, Since: ago(-day), Memory: time.Minute}, with(listed, everywhere), ledger.Published, noon, time.Minute, nil},
-		{"published, the clock was put forward", ledger.Key{State: ledger.Published, Since: ago(1000 * day), Memory: time.Minute}, with(listed, everywhere), ledger.Active, noon, time.Minute, []Action{Switch}},
+		{"published, too early", key{State: published, Since: ago(time.Minute), Memory: time.Minute}, with(listed, everywhere), published, ago(time.Minute), time.Minute, nil},
+		{"published, in time", key{State: published, Since: ago(61 * time.Second), Memory: time.Minute}, with(listed, everywhere), active, noon, time.Minute, []Action{Switch}},
+		{"published, in time, the other is not", key{State: published, Since: ago(day), Memory: time.Minute}, with(listed, apart), published, ago(day), time.Minute, nil},
+		{"published, in time, nobody answers", key{State: published, Since: ago(day), Memory: time.Minute}, listed, published, ago(day), time.Minute, nil},
+		{"published for long, one server is silent", key{State: published, Since: ago(5 * day), Memory: day},
+			with(listed, func(s *Sight) { s.Anywhere = true }), published, ago(5 * day), day, []Action{WarnWaits}},
+		{"published, the record disappears", key{State: published, Since: ago(day), Memory: time.Minute}, with(listed, missing), pending, noon, 5 * time.Minute, []Action{WarnBack}},
+		{"published, one server lost it", key{State: published, Since: ago(day), Memory: time.Minute}, with(listed, partly), pending, noon, 5 * time.Minute, []Action{WarnBack}},
+		{"published, its row is gone", key{State: published, Since: ago(day), Memory: time.Minute}, with(with(listed, everywhere), unlisted), pending, noon, time.Minute, []Action{Make}},
+		{"published, and it signs", key{State: published, Since: ago(0), Memory: time.Hour}, with(signs, everywhere), active, noon, time.Hour, []Action{Switch}},
+		{"published, the clock was put back", key{State: published, Since: ago(-day), Memory: time.Minute}, with(listed, everywhere), published, noon, time.Minute, nil},
+		{"published, the clock was put forward", key{State: published, Since: ago(1000 * day), Memory: time.Minute}, with(listed, everywhere), active, noon, time.Minute, []Action{Switch}},
 
-		{"active", ledger.Key{State: ledger.Active, Since: ago(day)}, with(signs, everywhere), ledger.Active, ago(day), 0, nil},
-		{"active, nobody answers", ledger.Key{State: ledger.Active, Since: ago(day)}, signs, ledger.Active, ago(day), 0, nil},
-		{"active, the record disappears", ledger.Key{State: ledger.Active, Since: ago(day)}, with(signs, missing), ledger.Active, ago(day), 0, []Action{WarnGone}},
-		{"active, one server lost it", ledger.Key{State: ledger.Active, Since: ago(day)}, with(signs, partly), ledger.Active, ago(day), 0, []Action{WarnGone}},
-		{"active, replaced", ledger.Key{State: ledger.Active, Since: ago(day)}, with(signs, replaced), ledger.Retiring, noon, 0, nil},
-		{"active, replaced in part", ledger.Key{State: ledger.Active, Since: ago(day)}, with(signs, func(s *Sight) { s.Replaced = true }), ledger.Active, ago(day), 0, nil},
-		{"active, taken out by a person", ledger.Key{State: ledger.Active, Since: ago(day)}, with(signs, func(s *Sight) { s.Signs = false }), ledger.Forgotten, noon, 0, nil},
-		{"active, the clock was put back", ledger.Key{State: ledger.Active, Since: ago(-day)}, signs, ledger.Active, noon, 0, nil},
+		{"active", key{State: active, Since: ago(day)}, with(signs, everywhere), active, ago(day), 0, nil},
+		{"active, nobody answers", key{State: active, Since: ago(day)}, signs, active, ago(day), 0, nil},
+		{"active, the record disappears", key{State: active, Since: ago(day)}, with(signs, missing), active, ago(day), 0, []Action{WarnGone}},
+		{"active, one server lost it", key{State: active, Since: ago(day)}, with(signs, partly), active, ago(day), 0, []Action{WarnGone}},
+		{"active, replaced", key{State: active, Since: ago(day)}, with(signs, replaced), retiring, noon, 0, nil},
+		{"active, replaced in part", key{State: active, Since: ago(day)}, with(signs, func(s *Sight) { s.Replaced = true }), active, ago(day), 0, nil},
+		{"active, its row names the next one, which the daemon has not read", key{State: active, Since: ago(day)},
+			with(signs, func(s *Sight) { s.Awaited, s.Signs = true, false }), active, ago(day), 0, nil},
+		{"active, taken out by a person", key{State: active, Since: ago(day)}, with(signs, func(s *Sight) { s.Signs = false }), forgotten, noon, 0, nil},
+		{"active, the clock was put back", key{State: active, Since: ago(-day)}, signs, active, noon, 0, nil},
 
-		{"retiring", ledger.Key{State: ledger.Retiring, Since: ago(6 * day), Keep: 7 * day}, with(listed, everywhere), ledger.Retiring, ago(6 * day), 0, nil},
-		{"retiring, to the second", ledger.Key{State: ledger.Retiring, Since: ago(7 * day), Keep: 7 * day}, with(listed, everywhere), ledger.Retiring, ago(7 * day), 0, nil},
-		{"retiring, over", ledger.Key{State: ledger.Retiring, Since: ago(8 * day), Keep: 7 * day}, with(listed, everywhere), ledger.Retired, noon, 0, []Action{Revoke, Remove}},
-		{"retiring, over, nobody answers", ledger.Key{State: ledger.Retiring, Since: ago(8 * day), Keep: 7 * day}, listed, ledger.Retired, noon, 0, []Action{Revoke, Remove}},
-		{"retiring, the record disappears", ledger.Key{State: ledger.Retiring, Since: ago(day), Keep: 7 * day}, with(listed, missing), ledger.Retiring, ago(day), 0, []Action{WarnGone}},
-		{"retiring, its row is put back", ledger.Key{State: ledger.Retiring, Since: ago(8 * day), Keep: 7 * day}, with(signs, everywhere), ledger.Active, noon, 0, []Action{WarnSigns}},
-		{"retiring, the clock was put back", ledger.Key{State: ledger.Retiring, Since: ago(-day), Keep: 7 * day}, with(listed, everywhere), ledger.Retiring, noon, 0, nil},
+		{"retiring", key{State: retiring, Since: ago(6 * day), Keep: 7 * day}, with(listed, everywhere), retiring, ago(6 * day), 0, nil},
+		{"retiring, to the second", key{State: retiring, Since: ago(7 * day), Keep: 7 * day}, with(listed, everywhere), retiring, ago(7 * day), 0, nil},
+		{"retiring, over", key{State: retiring, Since: ago(8 * day), Keep: 7 * day}, with(listed, everywhere), retired, noon, 0, []Action{Revoke, Remove}},
+		{"retiring, over, nobody answers", key{State: retiring, Since: ago(8 * day), Keep: 7 * day}, listed, retired, noon, 0, []Action{Revoke, Remove}},
+		{"retiring, the record disappears", key{State: retiring, Since: ago(day), Keep: 7 * day}, with(listed, missing), retiring, ago(day), 0, []Action{WarnGone}},
+		{"retiring, its row is put back", key{State: retiring, Since: ago(8 * day), Keep: 7 * day}, with(signs, everywhere), active, noon, 0, []Action{WarnSigns}},
+		{"retiring, the clock was put back", key{State: retiring, Since: ago(-day), Keep: 7 * day}, with(listed, everywhere), retiring, noon, 0, nil},
 
-		{"retired, still published", ledger.Key{State: ledger.Retired, Since: ago(30 * day), Keep: 7 * day}, with(Sight{}, everywhere), ledger.Retired, ago(30 * day), 0, []Action{Revoke}},
-		{"retired, still published somewhere", ledger.Key{State: ledger.Retired, Since: ago(day), Keep: 7 * day}, with(Sight{}, partly), ledger.Retired, ago(day), 0, []Action{Revoke}},
-		{"retired and revoked, for a while", ledger.Key{State: ledger.Retired, Since: ago(day), Keep: 7 * day}, with(Sight{}, missing), ledger.Retired, ago(day), 0, nil},
-		{"retired and revoked", ledger.Key{State: ledger.Retired, Since: ago(8 * day), Keep: 7 * day}, with(Sight{}, missing), ledger.Forgotten, noon, 0, nil},
-		{"retired, nobody answers", ledger.Key{State: ledger.Retired, Since: ago(30 * day), Keep: 7 * day}, Sight{}, ledger.Retired, ago(30 * day), 0, nil},
-		{"retired, put back", ledger.Key{State: ledger.Retired, Since: ago(day), Keep: 7 * day}, with(signs, everywhere), ledger.Active, noon, 0, []Action{WarnSigns}},
+		{"retired, still published", key{State: retired, Since: ago(30 * day), Keep: 7 * day}, with(Sight{}, everywhere), retired, ago(30 * day), 0, []Action{Revoke}},
+		{"retired, still published somewhere", key{State: retired, Since: ago(day), Keep: 7 * day}, with(Sight{}, partly), retired, ago(day), 0, []Action{Revoke}},
+		{"retired and revoked, for a while", key{State: retired, Since: ago(day), Keep: 7 * day}, with(Sight{}, missing), retired, ago(day), 0, nil},
+		{"retired and revoked", key{State: retired, Since: ago(8 * day), Keep: 7 * day}, with(Sight{}, missing), forgotten, noon, 0, nil},
+		{"retired, nobody answers", key{State: retired, Since: ago(30 * day), Keep: 7 * day}, Sight{}, retired, ago(30 * day), 0, nil},
+		{"retired, put back", key{State: retired, Since: ago(day), Keep: 7 * day}, with(signs, everywhere), active, noon, 0, []Action{WarnSigns}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			before := tt.key
@@ -107,13 +119,13 @@ func TestAbort(t *testing.T) {
 		actions []Action
 		ok      bool
 	}{
-		{"not made", ledger.Key{State: ledger.Pending}, Sight{}, []Action{Remove}, true},
-		{"pending", ledger.Key{State: ledger.Pending, Record: "x"}, Sight{Listed: true}, []Action{Withdraw, Remove}, true},
-		{"published", ledger.Key{State: ledger.Published, Record: "x"}, Sight{Listed: true}, []Action{Withdraw, Remove}, true},
-		{"published, and it signs", ledger.Key{State: ledger.Published, Record: "x"}, Sight{Listed: true, Signs: true}, nil, false},
-		{"active", ledger.Key{State: ledger.Active, Record: "x"}, Sight{}, nil, false},
-		{"retiring", ledger.Key{State: ledger.Retiring, Record: "x"}, Sight{}, nil, false},
-		{"retired", ledger.Key{State: ledger.Retired, Record: "x"}, Sight{}, nil, false},
+		{"not made", key{State: ledger.Pending}, Sight{}, []Action{Remove}, true},
+		{"pending", key{State: ledger.Pending, Record: "x"}, Sight{Listed: true}, []Action{Withdraw, Remove}, true},
+		{"published", key{State: ledger.Published, Record: "x"}, Sight{Listed: true}, []Action{Withdraw, Remove}, true},
+		{"published, and it signs", key{State: ledger.Published, Record: "x"}, Sight{Listed: true, Signs: true}, nil, false},
+		{"active", key{State: ledger.Active, Record: "x"}, Sight{}, nil, false},
+		{"retiring", key{State: ledger.Retiring, Record: "x"}, Sight{}, nil, false},
+		{"retired", key{State: ledger.Retired, Record: "x"}, Sight{}, nil, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if actions, ok := Abort(tt.key, tt.sight); ok != tt.ok || !slices.Equal(actions, tt.actions) {

@@ -71,8 +71,9 @@ type Daemon interface {
 	// Ready says why the daemon could not sign with a key of key_table; nil if it can, or
 	// if no daemon runs.
 	Ready(ctx context.Context, name string) error
-	// Reload has it read the tables anew; nil if no daemon runs.
-	Reload(ctx context.Context) error
+	// Reload has it read the tables anew; note is what a person has to do beside that,
+	// as where no daemon runs.
+	Reload(ctx context.Context) (note string, err error)
 }
 
 // Event is something that a run has done or found.
@@ -258,14 +259,18 @@ func (w *run) sight(k ledger.Key) (Sight, error) {
 		Listed: w.tables.listed[k.Name], Signs: w.tables.signs[k.Name], Together: true,
 	}
 	for _, o := range w.Ledger.Keys {
-		switch {
-		case o.Domain != k.Domain || o.Name == k.Name:
-		case o.State == ledger.Active && slices.Contains(o.Replaces, k.Name):
-			s.Replaced = true
-		case o.State == ledger.Pending:
-			s.Together = false
-		case o.State == ledger.Published && (!o.Due(w.Now()) || w.Seen[o.Name].Shown != Everywhere):
-			s.Together = false
+		if o.Domain != k.Domain || o.Name == k.Name {
+			continue
+		}
+		replaces := slices.Contains(o.Replaces, k.Name)
+		switch o.State {
+		case ledger.Active:
+			s.Replaced = s.Replaced || replaces
+		case ledger.Pending:
+			s.Awaited, s.Together = s.Awaited || replaces, false
+		case ledger.Published:
+			s.Awaited = s.Awaited || replaces
+			s.Together = s.Together && o.Due(w.Now()) && w.Seen[o.Name].Shown == Everywhere
 		}
 	}
 	return s, nil
@@ -280,7 +285,7 @@ func (w *run) act(ctx context.Context, a Action, k *ledger.Key) Event {
 	case Publish:
 		e.Handed, e.Err = w.DNS.Publish(ctx, *k)
 	case Switch:
-		e.Err = w.switchTo(ctx, *k)
+		e.Note, e.Err = w.switchTo(ctx, *k)
 	case Revoke:
 		e.Handed, e.Err = w.DNS.Revoke(ctx, *k)
 	case Withdraw:
@@ -300,7 +305,8 @@ func (w *run) act(ctx context.Context, a Action, k *ledger.Key) Event {
 
 // note is what is worth saying of an action before it is done.
 func (w *run) note(a Action, k ledger.Key) string {
-	if a == WarnGone || a == WarnBack {
+	switch a {
+	case WarnGone, WarnBack, WarnWaits:
 		return w.Seen[k.Name].Why
 	}
 	return ""

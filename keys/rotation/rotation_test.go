@@ -2,6 +2,7 @@ package rotation
 
 import (
 	"errors"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -199,7 +200,32 @@ func TestBack(t *testing.T) {
 	if diff := cmp.Diff(before, w.files()); diff != "" {
 		t.Error(diff)
 	}
+	// Nor with a file that is not the key any more.
 	w.unready = nil
+	file := "keys/example.com/20261122e.private"
+	text := w.read(file)
+	w.write(file, w.read("old-ed25519.private"))
+	fails := func(want string) {
+		t.Helper()
+		w.with(nil, func(r *Rotation) {
+			events, err := r.Advance(t.Context(), "example.com")
+			if err != nil || len(events) != 1 || events[0].Action != Switch || events[0].Err == nil || !strings.Contains(events[0].Err.Error(), want) {
+				t.Errorf("%v, %v", events, err)
+			}
+		})
+		w.wantStates("mail-ed25519 active, 20261122e published")
+	}
+	fails("is not the key whose record is in DNS")
+	w.write(file, text)
+	if diff := cmp.Diff(before, w.files()); diff != "" {
+		t.Error(diff)
+	}
+
+	// A daemon that does not take the tables is told again, and the old key waits for that.
+	w.deaf = errors.New("not now")
+	fails("not now")
+	fails("not now")
+	w.deaf = nil
 	w.advance()
 	w.wantStates("mail-ed25519 retiring, 20261122e active")
 
@@ -216,6 +242,18 @@ func TestBack(t *testing.T) {
 	w.write("signing.table", "*@example.com old-ed25519\n")
 	has(t, w.advance(), WarnSigns)
 	w.wantStates("mail-ed25519 active")
+}
+
+// What a crash has left of a private key's file is no key.
+func TestHalfAFile(t *testing.T) {
+	w := newWorld(t, "ed25519")
+	w.begin()
+	if err := os.MkdirAll(w.path("keys/example.com"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	w.write("keys/example.com/20261122e.private", "-----BEGIN PRIVATE")
+	w.advance()
+	w.wantStates("mail-ed25519 active, 20261122e published")
 }
 
 // A new key is only taken back before it signs.

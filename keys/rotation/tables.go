@@ -61,6 +61,13 @@ func (r *Rotation) make(k *ledger.Key) error {
 		return err
 	}
 	private, err := keys.ReadPrivate(k.File)
+	var path *fs.PathError
+	if err != nil && !errors.As(err, &path) && k.Record == "" { // the beginning of one that a crash left
+		if err := os.Remove(k.File); err != nil {
+			return err
+		}
+		err = fs.ErrNotExist
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		if private, err = keys.Generate(k.Type, k.Bits); err == nil {
 			err = keys.WritePrivate(k.File, private)
@@ -99,16 +106,23 @@ func (r *Rotation) makeFolder(dir string) error {
 }
 
 // switchTo has the rows that name the keys whose place k takes name k, and the daemon
-// read them.
-func (r *Rotation) switchTo(ctx context.Context, k ledger.Key) error {
+// read them; note is what a person has to do beside that.
+func (r *Rotation) switchTo(ctx context.Context, k ledger.Key) (note string, err error) {
+	private, err := keys.ReadPrivate(k.File)
+	if err != nil {
+		return "", err
+	}
+	if !has(k, keys.RecordText(private.Public())) {
+		return "", fmt.Errorf("%s is not the key whose record is in DNS: put that back, or take the rotation back with --abort", k.File)
+	}
 	if r.Daemon != nil {
 		if err := r.Daemon.Ready(ctx, k.Name); err != nil {
-			return err
+			return "", err
 		}
 	}
 	table, err := table.Open("signing_table", r.SigningTable, r.Base)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer table.Close()
 	names := map[string]string{}
@@ -116,18 +130,18 @@ func (r *Rotation) switchTo(ctx context.Context, k ledger.Key) error {
 		names[old] = k.Name
 	}
 	if _, err := table.Replace(names); err != nil {
-		return err
+		return "", err
 	}
 	now, err := r.readTables()
 	if err != nil {
-		return err
+		return "", err
 	}
 	if !now.signs[k.Name] {
-		return fmt.Errorf("no row of %s names the key %s any more, whose place this one takes: add a row that names %s, or take the rotation back with --abort",
+		return "", fmt.Errorf("no row of %s names the key %s any more, whose place this one takes: add a row that names %s, or take the rotation back with --abort",
 			table.Path(), strings.Join(k.Replaces, " or "), k.Name)
 	}
 	if r.Daemon == nil {
-		return nil
+		return "", nil
 	}
 	return r.Daemon.Reload(ctx)
 }
@@ -150,7 +164,7 @@ func (r *Rotation) remove(ctx context.Context, k ledger.Key) (note string, err e
 		return "", err
 	}
 	if r.Daemon != nil {
-		if err := r.Daemon.Reload(ctx); err != nil {
+		if _, err := r.Daemon.Reload(ctx); err != nil {
 			return "", err
 		}
 	}

@@ -29,7 +29,8 @@ type world struct {
 	past map[string][]standing
 	// reloads counts those of the daemon.
 	reloads int
-	unready error
+	// unready and deaf are what the daemon says when asked for a key, and to reload.
+	unready, deaf error
 }
 
 // standing is what stood at a name from a time on.
@@ -215,7 +216,10 @@ func (w *world) hand(k ledger.Key, before, after string) (bool, error) {
 func (w *world) Ready(context.Context, string) error { return w.unready }
 
 // Reload implements Daemon.
-func (w *world) Reload(context.Context) error { w.reloads++; return nil }
+func (w *world) Reload(context.Context) (string, error) {
+	w.reloads++
+	return "", w.deaf
+}
 
 // signing are the keys that sign: those that the rows of signing_table name, with all
 // that it takes.
