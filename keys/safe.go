@@ -121,7 +121,7 @@ func (w walk) rights(path string, st *unix.Stat_t) uint32 {
 }
 
 func (w walk) dir(path string, st *unix.Stat_t) error {
-	q := quote(path)
+	q := Quote(path)
 	mode := w.rights(path, st)
 	switch owner := int(st.Uid); {
 	case mode&unix.S_IWOTH != 0:
@@ -146,7 +146,7 @@ func (w walk) dir(path string, st *unix.Stat_t) error {
 
 func (w walk) file(path string, st *unix.Stat_t) error {
 	// A mode of 0600 helps only if the owner is who reads it.
-	q := quote(path)
+	q := Quote(path)
 	private, owner := "chmod 0600 "+q, int(st.Uid)
 	mode := w.rights(path, st)
 	if owner != w.uid {
@@ -176,7 +176,7 @@ func (w walk) groupOf(path string, st *unix.Stat_t, fix string) error {
 		return nil
 	}
 	if member {
-		fix += ", or: gpasswd -d " + quote(user) + " " + quote(group)
+		fix += ", or: gpasswd -d " + Quote(user) + " " + Quote(group)
 	}
 	return w.unsafe(path, st, fmt.Sprintf("%s is in group %s which has multiple users (e.g., %q)", path, group, user), fix)
 }
@@ -188,8 +188,8 @@ func (w walk) unsafe(path string, st *unix.Stat_t, reason, fix string) error {
 	}
 }
 
-// quote makes a word safe to paste into a shell.
-func quote(s string) string {
+// Quote makes a word safe to paste into a shell.
+func Quote(s string) string {
 	plain := func(r rune) bool {
 		return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("/._-+:@%,=", r)
 	}

@@ -8,7 +8,10 @@ import (
 	"time"
 
 	"github.com/postseal/postseal/cmd/postseal/service"
+	"github.com/postseal/postseal/config"
 	"github.com/postseal/postseal/config/check"
+	"github.com/postseal/postseal/config/dataset"
+	"github.com/postseal/postseal/config/opendkim"
 	"github.com/postseal/postseal/keys"
 	"github.com/postseal/postseal/milter/resolver"
 	"github.com/spf13/cobra"
@@ -132,7 +135,7 @@ func (f *checkFlags) run(cmd *cobra.Command, args []string) error {
 		cancel()
 	}
 	if len(names) == 0 && c.Snapshot != nil {
-		if names = c.Domains(); len(names) == 0 {
+		if names = c.Domains(); len(names) == 0 && c.Signs() {
 			return usage(cmd, "the configuration has no domain of its own; name one, such as example.com")
 		}
 		if more := len(names) - mostDomains; more > 0 {
@@ -185,8 +188,8 @@ func (f *checkFlags) prepare(cmd *cobra.Command, args []string) (c *check.Checke
 // configuration is in order. Root is the daemon's user from then on.
 func (f *checkFlags) machine(cmd *cobra.Command, c *check.Checker, report *check.Report) bool {
 	var sections []*check.Section
-	if cfg, err := loadConfig(cmd, f.from.path); err == nil {
-		daemon := c.AskDaemon(cmd.Context(), cfg.RuntimeDirectory)
+	if cfg := f.daemonConfig(cmd); cfg != nil {
+		daemon := c.AskDaemon(cmd.Context(), cfg)
 		if f.wants(check.SectionDaemon) {
 			sections = append(sections, daemon)
 		}
@@ -205,6 +208,22 @@ func (f *checkFlags) machine(cmd *cobra.Command, c *check.Checker, report *check
 	f.form = l.form
 	report.Machine = append(append(report.Machine, check.Config(f.from.path, l.warnings, problems, hint)), sections...)
 	return err == nil
+}
+
+// daemonConfig is the configuration, as far as daemon and Postfix need it; nil where
+// there is none. A daemon that was started with one that has problems by now still runs,
+// and says itself where it listens.
+func (f *checkFlags) daemonConfig(cmd *cobra.Command) *config.Config {
+	if cfg, err := loadConfig(cmd, f.from.path); err == nil {
+		return cfg
+	}
+	dir, err := opendkim.FindRuntimeDirectory(f.from.path, environment())
+	if err != nil {
+		return nil
+	}
+	cfg := config.Default()
+	cfg.RuntimeDirectory, cfg.Socket, cfg.InternalHosts = dir, nil, dataset.Spec{}
+	return cfg
 }
 
 // isStranger reports whether keys were judged as a user who is not the daemon's.

@@ -40,16 +40,19 @@ type screen struct {
 func (f *checkFlags) print(cmd *cobra.Command, r *check.Report) error {
 	out := cmd.OutOrStdout()
 	s := &screen{Palette: terminal.Colors(out), form: f.form, notes: f.notes, width: max(terminal.Width(out), nameColumns+levelColumns+least)}
-	if len(r.Domains) == 1 {
+	switch len(r.Domains) {
+	case 0:
+		s.heading("This machine", r.Machine)
+	case 1:
 		d := r.Domains[0]
-		s.heading(d.Domain, append(append([]*check.Section{}, d.Sections...), r.Machine...))
+		s.heading(d.Domain, slices.Concat(d.Sections, r.Machine))
 		s.sections(d.Sections)
-	} else {
+	default:
 		s.table(r)
 	}
 	s.sections(r.Machine)
 	if s.brief > 0 {
-		s.WriteString(s.Faint("\nWhat notes cause, and what to do: --notes") + "\n")
+		s.WriteString("\n" + s.Faint("What notes cause, and what to do: --notes") + "\n")
 	}
 	_, err := io.WriteString(out, s.String())
 	return err
@@ -117,9 +120,7 @@ func (s *screen) table(r *check.Report) {
 			}
 		}
 	}
-	if len(r.Domains) > 0 {
-		s.WriteByte('\n')
-	}
+	s.WriteByte('\n')
 }
 
 func (s *screen) sections(list []*check.Section) {

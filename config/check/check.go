@@ -106,6 +106,13 @@ func (s *Section) has(codes ...finding.Code) bool {
 // sound reports that nothing is wrong with the section and all of it is known.
 func (s *Section) sound() bool { return s.State == OK || s.State == Warning }
 
+// sort puts the worst findings first.
+func (s *Section) sort() {
+	slices.SortStableFunc(s.Findings, func(a, b Finding) int {
+		return slices.Index(order, stateOf(b.Level)) - slices.Index(order, stateOf(a.Level))
+	})
+}
+
 func stateOf(l finding.Level) State {
 	switch l {
 	case finding.Problem:
@@ -138,17 +145,19 @@ type Report struct {
 	Machine []*Section `json:"machine"`
 }
 
-// Sum leaves out what follows from other findings, and takes the states of all parts
-// together.
+// Sum leaves out what follows from other findings, puts the worst of each section first,
+// and takes the states of all parts together.
 func (r *Report) Sum() {
 	r.relate()
 	r.State = Skipped
 	for _, s := range r.Machine {
+		s.sort()
 		r.State = worse(r.State, s.State)
 	}
 	for _, d := range r.Domains {
 		d.State = Skipped
 		for _, s := range d.Sections {
+			s.sort()
 			d.State = worse(d.State, s.State)
 		}
 		r.State = worse(r.State, d.State)
@@ -177,8 +186,10 @@ type Checker struct {
 	// Addresses are those that mail leaves from, as others see them; Private those that
 	// nobody outside sees.
 	Addresses, Private []netip.Addr
-	// Relay is the host that this machine's mail leaves through, "" for none.
-	Relay string
+	// Relay is the host that this machine's mail leaves through, "" for none, and RelayBy
+	// the parameter of Postfix that says so. RelayMaps is the parameter that names a
+	// table of such hosts for some senders, "" for none.
+	Relay, RelayBy, RelayMaps string
 	// HELO is the name that Postfix gives itself, "" for unknown.
 	HELO string
 	// Now is the time.

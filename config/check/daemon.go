@@ -6,9 +6,13 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
+	"time"
 
+	"github.com/postseal/postseal/config"
+	"github.com/postseal/postseal/config/postfix"
 	"github.com/postseal/postseal/milter"
 	"github.com/postseal/postseal/milter/finding"
 )
@@ -23,22 +27,50 @@ const (
 	NotReloaded finding.Code = "not-reloaded"
 )
 
-// AskDaemon asks the daemon whose control socket is in the folder dir, and is the
-// section about it.
-func (c *Checker) AskDaemon(ctx context.Context, dir string) *Section {
-	status, err := milter.Control{Dir: dir}.Status(ctx)
+// answerTimeout bounds how long a daemon may take to answer where mail goes in; systemd
+// may only now start it.
+const answerTimeout = 10 * time.Second
+
+// AskDaemon asks the daemon of a configuration, and is the section about it.
+func (c *Checker) AskDaemon(ctx context.Context, cfg *config.Config) *Section {
+	control := milter.Control{Dir: cfg.RuntimeDirectory}
+	status, err := control.Status(ctx)
+	answers := false
+	if isAway(err) {
+		within, cancel := context.WithTimeout(ctx, answerTimeout)
+		expected, _ := expect(cfg, nil)
+		answers = slices.ContainsFunc(expected.Sockets, func(s postfix.Socket) bool { return s.Answers(within) })
+		cancel()
+	}
+	if answers { // by now it may run: systemd starts it for the first that asks
+		status, err = control.Status(ctx)
+	}
 	if err == nil {
 		c.daemon = &status
 	}
-	return daemonSection(status, dir, err)
+	return daemonSection(status, cfg.RuntimeDirectory, answers, err)
 }
 
-// daemonSection is what the daemon said, or why it could not be asked.
-func daemonSection(status milter.Status, dir string, err error) *Section {
+// isAway reports whether an error says that nobody listens at the control socket.
+func isAway(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
+}
+
+// daemonSection is what the daemon said, or why it could not be asked. answers says that
+// a milter is where Postfix asks for it.
+func daemonSection(status milter.Status, dir string, answers bool, err error) *Section {
 	s := newSection(SectionDaemon)
 	socket := filepath.Join(dir, "control.sock")
 	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+	case isAway(err) && answers:
+		s.Summary = "could not be asked"
+		s.add("", finding.Finding{
+			Code: NotAsked, Level: LevelUnknown,
+			Text:   fmt.Sprintf("A milter answers where postseal is to listen, but nobody answers on %s: either the daemon runs in a container, or it does not run and another milter has its socket.", socket),
+			Effect: "Whether mail is signed is not known.",
+			Fix:    "To see whether it signs:\n  postseal ping\nIf it does, let runtime_directory name the folder of its control socket as it is seen from here, or leave this out with --only.",
+		})
+	case isAway(err):
 		s.Summary = "not running"
 		s.add("", finding.Finding{
 			Code: NotRunning, Level: finding.Problem,
@@ -64,8 +96,9 @@ func daemonSection(status milter.Status, dir string, err error) *Section {
 			s.add("", finding.Finding{
 				Code: NotReloaded, Level: finding.Problem,
 				Text:   fmt.Sprintf("The daemon goes on with an old configuration, because it could not read the new one: %s%s.", r.Problems[0], more),
-				Effect: "Changes since then have no effect, and a restart would fail.",
-				Fix:    "Mend what these say, in this order:\n  postseal check-config\n  postseal reload",
+				Effect: "Changes since then have no effect.",
+				// Were the configuration bad still, its own section would say so in place of this.
+				Fix: "If it has been corrected since:\n  postseal reload\nIf that says the same again:\n  systemctl restart postseal",
 			})
 		}
 	}

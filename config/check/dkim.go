@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/postseal/postseal/milter"
@@ -18,6 +19,8 @@ const (
 	NotSigned finding.Code = "not-signed"
 	// NotOurs: mail that this machine itself sends leaves without a signature.
 	NotOurs finding.Code = "not-ours"
+	// LeftAlone: so it does, because the machine is in peer_list.
+	LeftAlone finding.Code = "left-alone"
 	// SomeSigned: mail of some of the domain's addresses alone is signed.
 	SomeSigned finding.Code = "some-signed"
 	// TableError: a row for the domain's mail cannot be used.
@@ -28,12 +31,17 @@ const (
 	Ed25519Alone finding.Code = "ed25519-alone"
 	// KeyFile: a private key cannot be used.
 	KeyFile finding.Code = "key-file"
+	// KeyFolder: so it is because of a folder above it.
+	KeyFolder finding.Code = "key-folder"
 	// UnsafeFile: others may read or replace a private key.
 	UnsafeFile finding.Code = "unsafe-file"
 	// Resting: rotation has the key, which signs not yet or no more.
 	Resting finding.Code = "resting"
 	// NotEverywhere: one of the domain's own name servers does not show the record.
 	NotEverywhere finding.Code = "not-everywhere"
+	// NotSeen: the domain's own name servers show the record, the one that was asked does
+	// not.
+	NotSeen finding.Code = "not-seen"
 	// NotTaken: the running daemon does not have the key, or cannot sign with it.
 	NotTaken finding.Code = "not-taken"
 	// LongTTL and ShortTTL: how long the record is remembered.
@@ -88,6 +96,10 @@ func (c *Checker) dkim(ctx context.Context, domain string, s *Section) {
 		s.State, s.Summary = Skipped, "not looked at: the configuration has problems"
 		return
 	}
+	if _, ours := c.index().byDomain[domain]; !ours && !c.Signs() {
+		s.State, s.Summary = Skipped, "not looked at: the daemon only verifies (mode)"
+		return
+	}
 	c.signs(domain, s)
 	c.findIdle(domain, s)
 	lists := make([]Section, len(s.Keys))
@@ -103,7 +115,9 @@ func (c *Checker) dkim(ctx context.Context, domain string, s *Section) {
 	c.firstOnly(s.Keys, lists)
 	for _, l := range lists {
 		for _, f := range l.Findings {
-			s.add(f.Subject, f.Finding)
+			if f.Code != KeyFolder || !slices.ContainsFunc(s.Findings, func(told Finding) bool { return told.Finding == f.Finding }) {
+				s.add(f.Subject, f.Finding)
+			}
 		}
 	}
 	c.algorithms(domain, s)

@@ -5,7 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"os/user"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -25,9 +29,14 @@ func (c *Checker) key(ctx context.Context, k *Key, s *Section) {
 	if k.Signs {
 		c.file(k, s)
 	}
-	c.record(k, report, s)
+	sight := c.ownServers(ctx, k)
+	if k.Signs && !(k.Usable && k.Same) && !report.Has(published.LookupFailed) && sight.Everywhere() {
+		s.add(k.Name, notSeen(k, sight))
+	} else {
+		c.record(k, report, s)
+	}
 	if len(report.Records) > 0 {
-		c.answer(ctx, k, report, s)
+		c.answer(ctx, k, report, sight, s)
 	}
 	if k.Signs && k.err == nil {
 		c.taken(k, s)
@@ -49,12 +58,18 @@ func (c *Checker) record(k *Key, report *published.Report, s *Section) {
 			continue
 		case f.Code == published.LookupFailed:
 			f.Level = LevelUnknown
+			if strings.Contains(f.Text, "SERVFAIL") {
+				f.Fix += "\nWhere this shows the record, the DNSSEC of the domain is broken:\n  dig +cd TXT " + k.Name
+			}
 		case !k.Signs:
 			f.Level = finding.Note
 		case f.Level == finding.Problem && c.Config.UnpublishedKeys == config.SkipUnpublished:
 			f.Effect = "No mail is signed with the key until DNS shows it (unpublished_keys)."
 		case f.Level == finding.Problem && c.Config.UnpublishedKeys == config.DeferUnpublished:
 			f.Effect = "Mail that the key should sign is deferred until DNS shows it (unpublished_keys)."
+		}
+		if slices.Contains(renewed, f.Code) && f.Level != finding.Note {
+			f.Fix += "\n  postseal rotate " + k.Domain
 		}
 		if !told && f.Level != finding.Note && !slices.Contains(otherwise, f.Code) {
 			told = true
@@ -71,6 +86,9 @@ var otherwise = []finding.Code{
 	published.PrivateKey, published.ShortKey, published.LongKey, published.Strict,
 }
 
+// renewed are the findings that a new key mends.
+var renewed = []finding.Code{published.ShortKey, published.LongKey}
+
 // Bounds of how long a record is remembered. A day is what a rotation waits for
 // anyway; with less than a minute, each receiver asks anew for nearly each mail.
 const (
@@ -79,14 +97,17 @@ const (
 )
 
 // answer looks at what the answer with the record says beside it.
-func (c *Checker) answer(ctx context.Context, k *Key, report *published.Report, s *Section) {
+func (c *Checker) answer(ctx context.Context, k *Key, report *published.Report, sight published.Sight, s *Section) {
 	if c.FromFile {
 		return
 	}
 	if report.Authentic {
 		k.DNSSEC = secure
 	}
-	ttl, own := c.ownServers(ctx, k, report, s)
+	if k.Signs && k.Usable && k.Same {
+		shownBySome(k, sight, s)
+	}
+	ttl, own := sight.TTL, sight.TTL > 0
 	if !own {
 		reply, err := c.DNS.Ask(ctx, k.Name, dns.TypeTXT)
 		if err != nil {
@@ -116,26 +137,30 @@ func (c *Checker) answer(ctx context.Context, k *Key, report *published.Report, 
 // keep this machine from them.
 const ownTimeout = 5 * time.Second
 
-// ownServers asks the domain's own name servers, which can differ. ttl is what they
-// give the record, and ok whether any has answered.
-func (c *Checker) ownServers(ctx context.Context, k *Key, report *published.Report, s *Section) (ttl time.Duration, ok bool) {
-	if !c.OwnServers || k.public == nil {
-		return 0, false
+// ownServers asks the domain's own name servers, which can differ from what others
+// remember. Where they are not to be asked, or cannot be found, nobody is.
+func (c *Checker) ownServers(ctx context.Context, k *Key) published.Sight {
+	if !c.OwnServers || c.FromFile || k.public == nil {
+		return published.Sight{}
 	}
 	ctx, cancel := context.WithTimeout(ctx, ownTimeout)
 	defer cancel()
 	sight, err := published.Everywhere(ctx, resolver.Lookup{Asker: c.DNS}, k.Domain, k.Selector, k.public)
 	if err != nil {
-		return 0, false
+		return published.Sight{}
 	}
+	return sight
+}
+
+// shownBySome tells of name servers that do not show the record, where others do.
+func shownBySome(k *Key, sight published.Sight, s *Section) {
 	var lack []string
 	for _, seen := range sight.Servers {
-		ok = ok || !seen.Silent
 		if !seen.Shows && !seen.Silent {
 			lack = append(lack, fmt.Sprintf("%s (%s)", seen.Server, seen.Address))
 		}
 	}
-	if report.Usable() && report.Same && k.Signs && len(lack) > 0 {
+	if len(lack) > 0 {
 		s.add(k.Name, finding.Finding{
 			Code: NotEverywhere, Level: finding.Problem,
 			Text:   fmt.Sprintf("Not all name servers of %s show the record: %s.", sight.Zone, strings.Join(lack, ", ")),
@@ -143,7 +168,17 @@ func (c *Checker) ownServers(ctx context.Context, k *Key, report *published.Repo
 			Fix:    "Have all name servers of the zone load it: see whether the serial number of its SOA was raised, and whether the transfer of the zone works.",
 		})
 	}
-	return sight.TTL, ok && sight.TTL > 0
+}
+
+// notSeen tells of a record that stands where it should, and that the name server that
+// was asked does not have: it remembers what was before, or has a view of its own.
+func notSeen(k *Key, sight published.Sight) finding.Finding {
+	return finding.Finding{
+		Code: NotSeen, Level: finding.Warning,
+		Text:   fmt.Sprintf("All name servers of %s show the record at %s, but the one that was asked does not yet: it remembers an older answer, or has one of its own.", sight.Zone, k.Name),
+		Effect: "Signatures fail at receivers who remember the same.",
+		Fix:    "Wait until the answer is forgotten, or ask another name server with --nameserver.",
+	}
 }
 
 // What DNSSEC says of a record.
@@ -203,9 +238,41 @@ func (c *Checker) file(k *Key, s *Section) {
 	case errors.Is(k.err, fs.ErrPermission) && c.Stranger:
 		f.Level, f.Effect, f.Fix = LevelUnknown, "Nothing is known of the key.", "Run this as root, which asks as the daemon's user does."
 	case errors.Is(k.err, fs.ErrPermission):
-		f.Fix = fmt.Sprintf("This shows which file or folder keeps the user out; the file is to be the user's own, with mode 0600:\n  namei -l %s", k.File)
+		c.kept(k, &f)
+	}
+	if f.Code == KeyFolder {
+		s.add("", f)
+		return
 	}
 	s.add(k.Name, f)
+}
+
+// kept says what keeps us, who are the daemon's user, from a private key.
+func (c *Checker) kept(k *Key, f *finding.Finding) {
+	name := strconv.Itoa(c.UID)
+	if u, err := user.LookupId(name); err == nil {
+		name = u.Username
+	}
+	folder := barrier(k.File)
+	if folder == "" {
+		f.Fix = fmt.Sprintf("As root:\n  chown %s %s\n  chmod 0600 %[2]s", name, keys.Quote(k.File))
+		return
+	}
+	f.Code = KeyFolder
+	f.Text = fmt.Sprintf("The user %s may not pass the folder %s, and so cannot read the private keys below it.", name, folder)
+	f.Effect = "Mail that they should sign is deferred (on_internal_error)."
+	f.Fix = "As root:\n  chmod o+x " + keys.Quote(folder)
+}
+
+// barrier is the folder nearest to the root, of those above a file, that we may not pass;
+// "" for none.
+func barrier(file string) (folder string) {
+	for at := filepath.Dir(file); at != filepath.Dir(at); at = filepath.Dir(at) {
+		if _, err := os.Stat(at + "/."); errors.Is(err, fs.ErrPermission) {
+			folder = at
+		}
+	}
+	return folder
 }
 
 // taken looks whether the running daemon signs with the key. What the daemon says of a

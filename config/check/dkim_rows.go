@@ -25,7 +25,7 @@ const sampleLocal = "user"
 func (c *Checker) decide(address string, login bool) milter.Decision {
 	known := map[string]string{strings.Trim(c.Config.SenderMacro, "{}"): address}
 	f := milter.Facts{
-		Host: "localhost", MailFrom: address, Mode: c.Config.Mode,
+		Host: "localhost", MailFrom: address, Mode: c.mode(),
 		Macro: func(name string) (string, bool) { v, ok := known[name]; return v, ok },
 		// Date is there for required_headers.
 		Fields: []dkim.Field{{Name: "From", Value: " " + address}, {Name: "Date", Value: " Mon, 2 Nov 2026 10:00:00 +0000"}},
@@ -39,6 +39,18 @@ func (c *Checker) decide(address string, login bool) milter.Decision {
 	}
 	return c.Snapshot.Decide(f)
 }
+
+// mode is what the daemon does, at any of its sockets.
+func (c *Checker) mode() config.Mode {
+	mode := c.Config.Mode
+	for _, l := range c.Config.Listener {
+		mode.Sign, mode.Verify = mode.Sign || l.Mode.Sign, mode.Verify || l.Mode.Verify
+	}
+	return mode
+}
+
+// Signs reports whether the daemon is one that signs; Config is there.
+func (c *Checker) Signs() bool { return c.mode().Sign }
 
 // signs finds the keys that mail of the domain is signed with.
 func (c *Checker) signs(domain string, s *Section) {
@@ -56,12 +68,7 @@ func (c *Checker) signs(domain string, s *Section) {
 	}
 	if d.Verdict == milter.Sign {
 		if local.Verdict != milter.Sign {
-			s.add("", finding.Finding{
-				Code: NotOurs, Level: finding.Warning,
-				Text:   fmt.Sprintf("Mail that this machine itself sends leaves without a signature: %s.", milter.Words(local.Reasons)),
-				Effect: "What programs on this machine send, and clients who do not log in, counts as unsigned.",
-				Fix:    "Add this machine to internal_hosts:\n  127.0.0.1\n  ::1",
-			})
+			s.add("", notOurs(local))
 		}
 		return
 	}
@@ -75,6 +82,20 @@ func (c *Checker) signs(domain string, s *Section) {
 		Effect: "Mail of the domain's other addresses counts as unsigned.",
 		Fix:    fmt.Sprintf("If all of the domain's mail is to be signed, change the pattern of the row in signing_table to \"*@%s\".", domain),
 	})
+}
+
+// notOurs tells that mail of this machine's own is not signed.
+func notOurs(d milter.Decision) finding.Finding {
+	f := finding.Finding{
+		Code: NotOurs, Level: finding.Warning,
+		Text:   fmt.Sprintf("Mail that this machine itself sends leaves without a signature: %s.", milter.Words(d.Reasons)),
+		Effect: "What programs on this machine send, and clients who do not log in, counts as unsigned.",
+		Fix:    "Add this machine to internal_hosts:\n  127.0.0.1\n  ::1",
+	}
+	if d.Reasons[0].Code == milter.ReasonPeer {
+		f.Code, f.Fix = LeftAlone, "Take this machine out of peer_list."
+	}
+	return f
 }
 
 // mostKeys is how many keys of one domain are looked at.

@@ -43,7 +43,11 @@ func TestDKIM(t *testing.T) {
 		{"only verifying", setting{config: `mode = "v"` + "\n"}, []string{"problem:not-signed"}, Problem, ""},
 		{"row of a missing key", setting{config: "check_signing_table = false\n", signingTable: "*@example.com r\n*@example.com gone\n", keyTable: "r example.com:20261122r:./keys/20261122r.private\n"}, []string{"problem:table-error"}, Problem, ""},
 		{"this machine is not internal", setting{config: `internal_hosts = "192.0.2.0/24"` + "\n"}, []string{"warning:not-ours"}, Warning, ""},
-		{"nobody's mail is left alone", setting{config: `peer_list = "127.0.0.1"` + "\n"}, []string{"warning:not-ours"}, Warning, ""},
+		{"this machine is left alone", setting{config: `peer_list = "127.0.0.1"` + "\n"}, []string{"warning:left-alone"}, Warning, ""},
+		{"only verifying, without keys", setting{config: `mode = "v"` + "\n", keyTable: "f far.example:s:./keys/other.private\n", signingTable: "*@far.example f\n"}, nil, Skipped, "not looked at: the daemon only verifies (mode)"},
+		{"signing at one socket", setting{config: "mode = \"v\"\n[[listener]]\nsocket = \"inet:8892@localhost\"\nmode = \"s\"\n"}, nil, OK, ""},
+		{"everybody's key", setting{signingTable: "* r\n", keyTable: "r example.com:20261122r:./keys/20261122r.private\n"}, nil, OK, "20261122r RSA 2048: published, match"},
+		{"one key for several domains", setting{signingTable: "*@example.com r\n*@far.example f\n", keyTable: "r example.com:20261122r:./keys/20261122r.private\nf far.example:20261122r:./keys/20261122r.private\n"}, nil, OK, "20261122r RSA 2048: published, match"},
 
 		{"key file gone", setting{keyTable: strings.ReplaceAll(bothKeys, "keys/20261122r", "keys/gone")}, []string{"problem:key-file"}, Problem, ""},
 		{"key file without a key", setting{files: map[string]string{"keys/20261122e.private": "nothing"}}, []string{"problem:key-file"}, Problem, ""},
@@ -140,6 +144,14 @@ func TestDKIMDaemon(t *testing.T) {
 			hasWords(t, s)
 		})
 	}
+}
+
+// Mail of a subdomain is signed with its parent's key.
+func TestParentsKey(t *testing.T) {
+	c := setting{signingTable: "*@mail.example.com r\n", keyTable: "r example.com:20261122r:./keys/20261122r.private\n"}.checker(t)
+	s := newSection(SectionDKIM)
+	c.dkim(context.Background(), "mail.example.com", s)
+	compare(t, s, nil, OK, "20261122r RSA 2048: published, match")
 }
 
 func TestDomains(t *testing.T) {

@@ -27,7 +27,7 @@ func (c *Checker) Host(ctx context.Context) *Section {
 	s := newSection(SectionHost)
 	switch {
 	case c.Relay != "":
-		s.State, s.Summary = Skipped, fmt.Sprintf("not looked at: mail leaves through %s (relayhost)", c.Relay)
+		s.State, s.Summary = Skipped, fmt.Sprintf("not looked at: mail leaves through %s (%s)", c.Relay, c.RelayBy)
 		return s
 	case len(c.Addresses) == 0:
 		s.State, s.Summary = Skipped, "not looked at: this machine has no public address; --address names it"

@@ -26,8 +26,8 @@ const (
 )
 
 // ReadPostfix reads the configuration of Postfix in a folder, "" for the usual one and
-// "none" where there is to be none, and takes from it what the other sections need: Postfix's name, the host that it hands
-// its mail to, and the addresses that it sends from.
+// "none" where there is to be none, and takes from it what the other sections need:
+// Postfix's name, and the host that it hands its mail to.
 func (c *Checker) ReadPostfix(ctx context.Context, dir string) {
 	if dir == "none" {
 		c.mailErr = postfix.ErrNotInstalled
@@ -43,7 +43,20 @@ func (c *Checker) ReadPostfix(ctx context.Context, dir string) {
 	if c.HELO == "" {
 		c.HELO = c.mail.Value("smtp_helo_name")
 	}
-	c.Relay = c.mail.Value("relayhost")
+	c.readRelay()
+}
+
+// readRelay finds out whether mail leaves through another host.
+func (c *Checker) readRelay() {
+	c.Relay, c.RelayBy = c.mail.Value("relayhost"), "relayhost"
+	if _, next, ok := strings.Cut(c.mail.Value("default_transport"), ":"); ok && next != "" { // TRANSPORT:NEXTHOP
+		c.Relay, c.RelayBy = next, "default_transport"
+	}
+	for _, name := range []string{"sender_dependent_relayhost_maps", "sender_dependent_default_transport_maps"} {
+		if c.mail.Value(name) != "" {
+			c.RelayMaps = name
+		}
+	}
 }
 
 // Bound are the addresses that Postfix is told to send from, else those of addrs whose
@@ -108,6 +121,10 @@ func (c *Checker) Postfix(ctx context.Context, cfg *config.Config) *Section {
 		return s
 	}
 	expected, sockets := expect(cfg, c.daemon)
+	if len(sockets) == 0 {
+		s.State, s.Summary = Skipped, "not looked at: it is not known where the daemon listens"
+		return s
+	}
 	s.addAll("", c.mail.Inspect(ctx, expected))
 	s.Summary = "mail passes through " + strings.Join(sockets, ", ")
 	if s.State == Problem {

@@ -44,6 +44,8 @@ func TestReadPostfix(t *testing.T) {
 		{"bound", "inet_protocols = ipv4, ipv6\nsmtp_bind_address6 = 2001:db8::9\n", "", []netip.Addr{four, netip.MustParseAddr("2001:db8::9")}},
 		{"bound behind another's address", "inet_protocols = ipv4\nsmtp_bind_address = 10.0.0.7\n", "", nil},
 		{"through another host", "inet_protocols = ipv4\nrelayhost = [smtp.example.net]\n", "[smtp.example.net]", []netip.Addr{four}},
+		{"through another host by default", "inet_protocols = ipv4\ndefault_transport = relay:[smtp.example.net]:587\n", "[smtp.example.net]:587", []netip.Addr{four}},
+		{"by another transport", "inet_protocols = ipv4\ndefault_transport = uucp\n", "", []netip.Addr{four}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := new(Checker)

@@ -2,23 +2,26 @@ package check
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/postseal/postseal/config/postfix"
 	"github.com/postseal/postseal/milter/finding"
 )
 
-// consequences are findings of a section that follow from another section's.
+// consequences are findings of a section that follow from another section's. One that
+// can have another reason, too, is none: a daemon that does not run may be stopped
+// beside having a configuration that cannot be read.
 var consequences = []struct {
 	cause   string // the section
 	code    finding.Code
+	about   string // in its text
 	section string
 	dropped finding.Code
 }{
-	{SectionConfig, badConfig, SectionDaemon, NotRunning},
-	{SectionConfig, badConfig, SectionDaemon, NotReloaded},
-	{SectionConfig, badConfig, SectionPostfix, postfix.SocketMissing},
-	{SectionDaemon, NotRunning, SectionPostfix, postfix.SocketMissing},
-	{SectionPostfix, postfix.RelayUnsigned, SectionDKIM, NotOurs},
+	{SectionConfig, badConfig, "", SectionDaemon, NotReloaded},
+	{SectionDaemon, NotRunning, "", SectionPostfix, postfix.SocketMissing},
+	// 127.0.0.1 is among what mynetworks has and internal_hosts has not.
+	{SectionPostfix, postfix.RelayUnsigned, " 127.", SectionDKIM, NotOurs},
 }
 
 // relate drops what follows from something else.
@@ -27,11 +30,10 @@ func (r *Report) relate() {
 	for _, d := range r.Domains {
 		all = append(all, d.Sections...)
 	}
-	has := func(name string, code finding.Code) bool {
-		return slices.ContainsFunc(all, func(s *Section) bool { return s.Name == name && s.has(code) })
-	}
 	for _, c := range consequences {
-		if !has(c.cause, c.code) {
+		if !slices.ContainsFunc(all, func(s *Section) bool {
+			return s.Name == c.cause && slices.ContainsFunc(s.Findings, func(f Finding) bool { return f.Code == c.code && strings.Contains(f.Text, c.about) })
+		}) {
 			continue
 		}
 		for _, s := range all {

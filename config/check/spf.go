@@ -62,12 +62,12 @@ func (c *Checker) spf(ctx context.Context, domain string, s *Section) {
 		words[0] = "not known"
 	}
 	switch {
-	case !s.sound():
-		// What the record says of this machine follows from what is wrong with it.
+	case report.Record == nil:
+		// What receivers make of this machine follows from what is wrong already.
 	case c.Relay != "":
 		s.add("", finding.Finding{
 			Code: Relayed, Level: finding.Note,
-			Text:   fmt.Sprintf("This machine's mail leaves through %s (relayhost).", c.Relay),
+			Text:   fmt.Sprintf("This machine's mail leaves through %s (%s).", c.Relay, c.RelayBy),
 			Effect: "Receivers look whether that host may send; this cannot be seen from here.",
 			Fix:    "Where its provider names a term for SPF, such as include:spf.example.net, put that into the record.",
 		})
@@ -76,6 +76,9 @@ func (c *Checker) spf(ctx context.Context, domain string, s *Section) {
 	default:
 		words = append(words, c.passes(ctx, r, report, s)...)
 		c.helo(ctx, r, s)
+		if len(c.Private) > 0 { // of the other family
+			s.add("", c.noAddress())
+		}
 	}
 	s.Summary = strings.Join(words, "; ")
 }
@@ -83,7 +86,7 @@ func (c *Checker) spf(ctx context.Context, domain string, s *Section) {
 func (c *Checker) noAddress() finding.Finding {
 	text := "This machine has no public address."
 	if len(c.Private) > 0 {
-		text = fmt.Sprintf("This machine has private addresses only (%s).", c.Private[0])
+		text = fmt.Sprintf("This machine's address %s is private: the world sees another one.", c.Private[0])
 	}
 	return finding.Finding{
 		Code: NoAddress, Level: finding.Note,
@@ -96,8 +99,14 @@ func (c *Checker) noAddress() finding.Finding {
 // passes asks for each of this machine's addresses whether it may send.
 func (c *Checker) passes(ctx context.Context, r spf.Resolver, report *spf.Report, s *Section) []string {
 	list := report.Addresses(ctx, r, c.HELO, c.Addresses)
+	for i := range list {
+		if f := &list[i]; f.Code == spf.NotAllowed && c.RelayMaps != "" {
+			f.Level = LevelUnknown
+			f.Fix = fmt.Sprintf("If %s names a host for mail of the domain, see that the record has that one; else: %s", c.RelayMaps, f.Fix)
+		}
+	}
 	s.addAll("", list, spf.LookupFailed)
-	if list.Worst() == finding.Problem || list.Worst() == finding.Warning {
+	if !s.sound() || list.Worst() == finding.Warning {
 		return nil
 	}
 	names := make([]string, len(c.Addresses))
@@ -117,7 +126,7 @@ func verb(names []string, one, many string) string {
 // helo tells of a name without a record; mail without an envelope sender, such as
 // bounces, is judged by it (RFC 7208 §2.4).
 func (c *Checker) helo(ctx context.Context, r spf.Resolver, s *Section) {
-	if !strings.Contains(c.HELO, ".") || s.State != OK {
+	if !strings.Contains(c.HELO, ".") || !s.sound() {
 		return
 	}
 	if res := spf.Check(ctx, r, spf.Query{Client: c.Addresses[0], HELO: c.HELO}); res.Status == spf.None {

@@ -3,13 +3,17 @@ package check
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
+	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/postseal/postseal/config"
 	"github.com/postseal/postseal/config/postfix"
 	"github.com/postseal/postseal/keys"
 	"github.com/postseal/postseal/milter"
@@ -53,7 +57,9 @@ func TestSPF(t *testing.T) {
 		{"this machine is missing", but("example.com", "example.com v=spf1 ip4:192.0.2.8 -all"), nil, []string{"problem:not-allowed"}, Problem, ""},
 		{"everybody", but("example.com", "example.com v=spf1 +all"), nil, []string{"problem:pass-all"}, Problem, ""},
 		{"no public address", world, func(c *Checker) { c.Addresses = nil }, []string{"note:no-address"}, OK, ""},
+		{"private in one family", world, func(c *Checker) { c.Private = []netip.Addr{netip.MustParseAddr("fd00::7")} }, []string{"note:no-address"}, OK, ""},
 		{"private address", world, func(c *Checker) { c.Addresses, c.Private = nil, []netip.Addr{netip.MustParseAddr("10.0.0.7")} }, []string{"note:no-address"}, OK, ""},
+		{"relayed for some senders", but("example.com", "example.com v=spf1 ip4:192.0.2.8 -all"), func(c *Checker) { c.RelayMaps = "sender_dependent_relayhost_maps" }, []string{"unknown:not-allowed"}, Unknown, ""},
 		{"relayed", world, func(c *Checker) { c.Relay = "[smtp.example.net]" }, []string{"note:relayed"}, OK, ""},
 		{"name without a record", but("mail.example.com", "mail.example.com A 192.0.2.7"), nil, []string{"note:helo-record"}, OK, ""},
 		{"DNS in trouble", world, func(c *Checker) { c.DNS.(*resolver.Records).Fail("example.com", errors.New("SERVFAIL")) }, []string{"unknown:lookup-failed"}, Unknown, "not known"},
@@ -95,6 +101,9 @@ func TestDMARC(t *testing.T) {
 		{"all is well", world, own, []string{"note:policy-none"}, OK, "p=none; DKIM and SPF are aligned"},
 		{"nobody looked at DKIM", world, nil, []string{"note:policy-none"}, OK, "p=none"},
 		{"no record", but("_dmarc.example.com"), own, []string{"problem:no-record"}, Problem, "no record"},
+		{"no record, and another's signature", but("_dmarc.example.com"), []*Key{{Domain: "example.net", Signs: true}}, []string{"problem:no-record", "warning:dkim-unaligned"}, Problem, "no record"},
+		{"no record, and the organization's signature", but("_dmarc.example.com"), []*Key{{Domain: "mail.example.com", Signs: true}}, []string{"problem:no-record"}, Problem, "no record"},
+		{"a bad policy, and another's signature", but("_dmarc.example.com", "_dmarc.example.com v=DMARC1; p=nothing; rua=mailto:postmaster@example.com"), []*Key{{Domain: "example.net", Signs: true}}, []string{"problem:bad-policy", "warning:dkim-unaligned"}, Problem, ""},
 		{"another's signature", world, []*Key{{Domain: "example.net", Signs: true}, {Domain: "example.com"}}, []string{"note:policy-none", "warning:dkim-unaligned"}, Warning, ""},
 		{"the organization's", world, []*Key{{Domain: "mail.example.com", Signs: true}}, []string{"note:policy-none"}, OK, ""},
 		{"strict", but("_dmarc.example.com", "_dmarc.example.com v=DMARC1; p=none; adkim=s; rua=mailto:postmaster@example.com"), []*Key{{Domain: "mail.example.com", Signs: true}}, []string{"note:policy-none", "warning:dkim-unaligned"}, Warning, ""},
@@ -136,11 +145,46 @@ func TestHost(t *testing.T) {
 }
 
 func TestDaemonSection(t *testing.T) {
-	c := setting{}.checker(t)
-	compare(t, c.AskDaemon(context.Background(), filepath.Join(t.TempDir(), "none")), []string{"problem:not-running"}, Problem, "not running")
-	compare(t, daemonSection(milter.Status{Version: "1.0", PID: 7}, "", nil), nil, OK, "postseal 1.0, process 7, keys: 0")
-	compare(t, daemonSection(milter.Status{LastReload: milter.Reloaded{Problems: []string{"no", "nor"}}}, "", nil), []string{"problem:not-reloaded"}, Problem, "")
-	compare(t, daemonSection(milter.Status{}, "", errors.New("permission denied")), []string{"unknown:not-asked"}, Unknown, "")
+	compare(t, daemonSection(milter.Status{Version: "1.0", PID: 7}, "", false, nil), nil, OK, "postseal 1.0, process 7, keys: 0")
+	compare(t, daemonSection(milter.Status{LastReload: milter.Reloaded{Problems: []string{"no", "nor"}}}, "", false, nil), []string{"problem:not-reloaded"}, Problem, "")
+	compare(t, daemonSection(milter.Status{}, "", false, errors.New("permission denied")), []string{"unknown:not-asked"}, Unknown, "")
+}
+
+// Nobody answers at the control socket: the daemon does not run, unless a milter answers
+// where postseal is to listen.
+func TestAskDaemon(t *testing.T) {
+	dir, err := os.MkdirTemp("", "ps-") // short: it gets a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	socket := filepath.Join(dir, "s")
+	cfg := &config.Config{RuntimeDirectory: filepath.Join(dir, "none"), Socket: []string{"unix:" + socket}}
+	compare(t, new(Checker).AskDaemon(context.Background(), cfg), []string{"problem:not-running"}, Problem, "not running")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	for _, tt := range []struct{ says, want, summary string }{
+		{"220 mail.example.com ESMTP\r\n", "problem:not-running", "not running"},
+		{"\x00\x00\x00\x0dO\x00\x00\x00\x06\x00\x00\x00\x00\x00\x00\x00\x00", "unknown:not-asked", "could not be asked"},
+	} {
+		go func() {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			defer conn.Close()
+			_, _ = io.ReadFull(conn, make([]byte, 17))
+			_, _ = conn.Write([]byte(tt.says))
+			_, _ = io.Copy(io.Discard, conn)
+		}()
+		s := new(Checker).AskDaemon(context.Background(), cfg)
+		if diff := cmp.Diff([]string{tt.want}, found(s)); diff != "" || s.Summary != tt.summary {
+			t.Errorf("%q: %s, findings (-want +got):\n%s", tt.says, s.Summary, diff)
+		}
+	}
 }
 
 // A machine without Postfix is no problem.
@@ -157,7 +201,7 @@ func TestRelate(t *testing.T) {
 	section := func(name string, codes ...finding.Code) *Section {
 		s := newSection(name)
 		for _, c := range codes {
-			s.add("", finding.Finding{Code: c, Level: finding.Problem})
+			s.add("", finding.Finding{Code: c, Level: finding.Problem, Text: "Not internal: 127.0.0.0/8."})
 		}
 		return s
 	}
@@ -168,9 +212,13 @@ func TestRelate(t *testing.T) {
 	}{
 		{"the daemon is away, and so its socket", []*Section{section(SectionDaemon, NotRunning), section(SectionPostfix, postfix.SocketMissing)}, []string{"daemon:not-running"}},
 		{"a socket that is missing although the daemon runs", []*Section{section(SectionDaemon), section(SectionPostfix, postfix.SocketMissing)}, []string{"postfix:socket-missing"}},
-		{"no daemon starts with this configuration", []*Section{section(SectionConfig, badConfig), section(SectionDaemon, NotRunning), section(SectionPostfix, postfix.SocketMissing, postfix.MilterMissing)}, []string{"config:configuration", "postfix:milter-missing"}},
+		{"stopped, with a bad configuration", []*Section{section(SectionConfig, badConfig), section(SectionDaemon, NotRunning), section(SectionPostfix, postfix.SocketMissing, postfix.MilterMissing)},
+			[]string{"config:configuration", "daemon:not-running", "postfix:milter-missing"}},
+		{"a bad configuration, and a socket that is gone", []*Section{section(SectionConfig, badConfig), section(SectionDaemon), section(SectionPostfix, postfix.SocketMissing)},
+			[]string{"config:configuration", "postfix:socket-missing"}},
 		{"nor does it read it", []*Section{section(SectionConfig, badConfig), section(SectionDaemon, NotReloaded)}, []string{"config:configuration"}},
-		{"clients that are not internal", []*Section{section(SectionDKIM, NotOurs), section(SectionPostfix, postfix.RelayUnsigned)}, []string{"postfix:relay-unsigned"}},
+		{"this machine is not internal", []*Section{section(SectionDKIM, NotOurs), section(SectionPostfix, postfix.RelayUnsigned)}, []string{"postfix:relay-unsigned"}},
+		{"this machine is left alone, and others are not internal", []*Section{section(SectionDKIM, LeftAlone), section(SectionPostfix, postfix.RelayUnsigned)}, []string{"dkim:left-alone", "postfix:relay-unsigned"}},
 		{"nobody asked Postfix", []*Section{section(SectionDKIM, NotOurs)}, []string{"dkim:not-ours"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -16,6 +16,19 @@ import (
 // milter_connect_timeout does.
 const greetingTimeout = 30 * time.Second
 
+// Answers reports whether a milter answers at a socket, for us as who we are.
+func (s Socket) Answers(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, greetingTimeout)
+	defer cancel()
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, s.Network, s.Address)
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	return greet(ctx, conn) == nil
+}
+
 // greet begins a milter session as Postfix does, and ends it. The error says what else
 // came than a milter's answer.
 func greet(ctx context.Context, conn net.Conn) error {

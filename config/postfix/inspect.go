@@ -110,6 +110,7 @@ func (c *Config) Inspect(ctx context.Context, e Expect) finding.List {
 	e.Sockets = append(signing, verifying...)
 	i := &inspection{Config: c, Expect: e, signs: len(signing) > 0}
 	i.sort()
+	i.running()
 	i.instances()
 	i.missing()
 	i.overrides()
@@ -123,10 +124,9 @@ func (c *Config) Inspect(ctx context.Context, e Expect) finding.List {
 	i.actions()
 	i.protocol()
 	i.contentFilters()
-	i.networks()
+	i.networks(ctx)
 	i.sockets(ctx)
 	i.outbound()
-	i.running()
 	return i.found
 }
 

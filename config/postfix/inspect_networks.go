@@ -1,6 +1,7 @@
 package postfix
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"path/filepath"
@@ -94,7 +95,7 @@ func match(list []network, a netip.Addr) (n network, ok bool) {
 }
 
 // networks holds mynetworks against the hosts whose mail is signed.
-func (i *inspection) networks() {
+func (i *inspection) networks(ctx context.Context) {
 	if i.Internal == nil || !i.signs {
 		return
 	}
@@ -113,7 +114,14 @@ func (i *inspection) networks() {
 			}
 		}
 	}
-	if len(unsigned) > 0 {
+	switch {
+	case len(unsigned) > 0 && i.byDefault(ctx) && i.Internal(loopback) && i.Internal(netip.IPv6Loopback()):
+		// Nobody has named these: they are this machine's own addresses.
+		i.add(RelayUnsigned, finding.Note,
+			fmt.Sprintf("mynetworks is not set, and so has this machine's own addresses; internal_hosts has not: %s.", listed(unsigned)),
+			"Mail that a program here hands in by such an address, and not by 127.0.0.1 or ::1, leaves unsigned unless it logs in.",
+			"If programs here do so, add these addresses to internal_hosts in postseal.toml.")
+	case len(unsigned) > 0:
 		i.add(RelayUnsigned, finding.Warning,
 			fmt.Sprintf("mynetworks has clients that internal_hosts has not, or not all of them: %s.", listed(unsigned)),
 			"They may send mail through Postfix, and it leaves unsigned unless they log in.",
@@ -125,6 +133,17 @@ func (i *inspection) networks() {
 			"Postfix takes mail for other domains from them only when they log in; whatever else they send with your domain gets signed, as if it were yours.",
 			"Take them out of internal_hosts, or add them to mynetworks if they are yours. Who logs in is signed without.")
 	}
+}
+
+// byDefault reports whether nobody has set mynetworks, and Postfix takes the addresses
+// that this machine has (postconf(5), mynetworks_style).
+func (i *inspection) byDefault(ctx context.Context) bool {
+	if i.Value("mynetworks_style") != "host" {
+		return false
+	}
+	set, err := i.parameters(ctx, "-n")
+	_, is := set["mynetworks"]
+	return err == nil && !is
 }
 
 // listed are the first of a list's entries.

@@ -27,5 +27,5 @@ func (i *inspection) running() {
 	if i.chosen {
 		command += " -c " + quote(i.Dir)
 	}
-	i.add(NotRunning, finding.Note, "Postfix does not run.", "No mail comes or goes.", command+" start")
+	i.add(NotRunning, finding.Problem, "Postfix does not run.", "No mail comes or goes.", command+" start")
 }
