@@ -8,6 +8,7 @@ import (
 
 	"github.com/postseal/postseal/config"
 	"github.com/postseal/postseal/milter"
+	"github.com/postseal/postseal/milter/diagnosis"
 	"github.com/postseal/postseal/milter/dkim"
 	"github.com/spf13/cobra"
 )
@@ -85,8 +86,9 @@ aligned with it.
 cause: fields that are not as z= has them, the part of the body that was added, a Subject
 with a tag in front, and so on. What it calls proven is certain: without that change the
 hash is the one that was signed. --original compares with the message as it was sent.
---explain-out writes the octets that were hashed to files, SIGNATURE.header and
-SIGNATURE.body, for diff(1); it overwrites none.
+--explain-out writes the octets that were hashed to files, 1.header and 1.body for the
+first signature, for diff(1); it overwrites none. Bodies of more than 16 MB are not
+looked into.
 
 The exit status is 0 only for a DKIM pass; it is 1 for everything else, 64 for a wrong
 command line and 66 for a message that cannot be read. SPF and DMARC do not count.
@@ -138,6 +140,9 @@ difference, proven}, exhausted}; octets are text with the escapes of Go.`,
 				return err
 			}
 			v.judge(resolver, query, asked)
+			if x.large {
+				fmt.Fprintf(cmd.ErrOrStderr(), "postseal: the message is larger than %d MB, which is more than --explain looks into\n", diagnosis.MaxBody>>20)
+			}
 			if err := x.explain(v, resolver, at); err != nil {
 				return err
 			}

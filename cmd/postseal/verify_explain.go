@@ -84,11 +84,8 @@ func (x *explainer) Write(p []byte) (int, error) {
 
 // explain adds to each signature of v that failed why. Its error is about files.
 func (x *explainer) explain(v *verification, resolver dkim.Resolver, now time.Time) error {
-	if !x.on {
+	if !x.on || x.large {
 		return nil
-	}
-	if x.large {
-		return exitError{exitNoInput, fmt.Errorf("the message is larger than %d MB: --explain looks into smaller ones", diagnosis.MaxBody>>20)}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
 	defer cancel()
@@ -152,7 +149,7 @@ type explanationOf struct {
 }
 
 type explainedHeader struct {
-	// Key is right, other, or unknown where nobody can tell.
+	// Key is right, other, none, or unknown where nobody can tell.
 	Key    diagnosis.KeyState `json:"key"`
 	Intact bool               `json:"intact"`
 	// Copies: the signature has copies of the fields (z=).

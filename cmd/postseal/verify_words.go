@@ -12,6 +12,7 @@ import (
 // proofs say what a proven change is; %s is what it is about, in words.
 var proofs = map[diagnosis.Code]string{
 	diagnosis.Misdeclared:     "the signer used another canonicalization than c= says",
+	diagnosis.RelaxedSigned:   "blanks were changed (%s), which relaxed canonicalization does not mind, or the signer used that and says simple",
 	diagnosis.Added:           "%s added after signing",
 	diagnosis.Emptied:         "the body was empty when it was signed: %s added",
 	diagnosis.BareCR:          "a CR without LF has taken the place of a line end (%s)",
@@ -31,6 +32,9 @@ var proofs = map[diagnosis.Code]string{
 	diagnosis.Refolded:        "fields were folded anew; relaxed canonicalization does not mind that",
 	diagnosis.EncodingChanged: "%s changed after signing",
 }
+
+// compare is what to do where nothing is proven.
+const compare = "--original FILE compares with the message as it was sent."
 
 func proofWords(p diagnosis.Proof) string {
 	words := proofs[p.Code]
@@ -87,6 +91,8 @@ func (h *explainedHeader) print(line func(name, format string, args ...any), col
 		line("header", "%s; the key in DNS is the one that signed", colors.Bad("is not what was signed"))
 	case h.Key == diagnosis.OtherKey:
 		line("header", "%s, or b= itself was changed: nothing can be said of the fields", colors.Bad("was not signed with the key that is in DNS"))
+	case h.Key == diagnosis.NoKey:
+		line("header", "cannot be judged: there is no key to verify it with")
 	default:
 		line("header", "does not verify: it was changed, or another key than the one in DNS signed it")
 	}
@@ -99,6 +105,9 @@ func (h *explainedHeader) print(line func(name, format string, args ...any), col
 	printProven(line, colors, h.Proven)
 	if h.Intact {
 		return
+	}
+	if h.Key == diagnosis.RightKey && len(h.Proven) == 0 {
+		line("", "A field below was changed, added or removed, or the field with the signature was. %s", compare)
 	}
 	for i, f := range h.Hashed {
 		name := ""
@@ -185,6 +194,9 @@ func (e *explainedBody) print(line func(name, format string, args ...any), color
 		d.print(line, colors)
 	}
 	printProven(line, colors, e.Proven)
+	if len(e.Proven) == 0 && e.OriginalIntact == nil {
+		line("", "No change that is often made explains it. %s", compare)
+	}
 	for i, text := range e.Octets {
 		name := ""
 		if i == 0 {

@@ -65,12 +65,15 @@ func (s *search) run(body []byte) []Proof {
 			if !s.budget.spend(len(text)) {
 				return nil
 			}
-			proofs, found := s.within(canon.CanonicalBody(text), canon, v.code == "")
+			canonical := canon.CanonicalBody(text)
+			proofs, found := s.within(canonical, canon, v.code == "")
 			switch {
 			case !found:
 				continue
 			case canon != s.named && v.code == Blanks:
 				continue // the other canonicalization says it already
+			case canon == dkim.Relaxed && s.named == dkim.Simple:
+				proofs = append([]Proof{variant{code: RelaxedSigned}.proof(text, canonical)}, proofs...)
 			case canon != s.named:
 				proofs = append([]Proof{{Code: Misdeclared}}, proofs...)
 			}

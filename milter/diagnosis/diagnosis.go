@@ -59,9 +59,11 @@ const (
 	RightKey KeyState = "right"
 	// OtherKey: b= was not made with it, or b= itself was changed.
 	OtherKey KeyState = "other"
-	// UnknownKey: there is no key, or the header does not verify and the algorithm
-	// does not tell which of the two is wrong.
+	// UnknownKey: the header does not verify, and the algorithm does not tell which of
+	// the two is wrong.
 	UnknownKey KeyState = "unknown"
+	// NoKey: there is none to verify with.
+	NoKey KeyState = "none"
 )
 
 // Diagnosis is what was found out.
@@ -145,6 +147,9 @@ type Code string
 const (
 	// Misdeclared: the signer used another canonicalization than it says.
 	Misdeclared Code = "other-canonicalization"
+	// RelaxedSigned: the relaxed form of a body is what was signed as simple. Blanks
+	// were changed, or the signer misdeclared: nobody can tell.
+	RelaxedSigned Code = "relaxed-is-signed"
 	// Added: lines were added to the body.
 	Added Code = "lines-added"
 	// Emptied: the signed body was empty.

@@ -205,7 +205,9 @@ Content-Transfer-Encoding: 8bit
 		{"quoted-printable in a part", multipart, relaxed, quoted, RightKey, "quoted-printable", "intact", "quoted-printable"},
 		{"a CR", nil, relaxed, replace("hungry?\n", "hungry?\r"), RightKey, "bare-cr", "intact", "hungry?\r"},
 		{"a CR put in", nil, relaxed, replace("hungry", "hun\rgry"), RightKey, "cr-put-in", "intact", "hun\rgry"},
-		{"other c= for the body", nil, relaxed, replace("c=relaxed/relaxed", "c=relaxed/simple"), RightKey, "other-canonicalization", "", ""},
+		{"other c= for the body", nil, relaxed, replace("c=relaxed/relaxed", "c=relaxed/simple"), RightKey, "relaxed-is-signed", "", ""},
+		{"other c= for the body, relaxed", nil, simple, replace("c=simple/simple", "c=simple/relaxed"), RightKey, "other-canonicalization", "", ""},
+		{"blanks at line ends of plain text", replace("  ", " "), simple, replace("hungry?\n", "hungry? \n"), RightKey, "relaxed-is-signed", "intact", "hungry? "},
 		{"l= and more", nil, signing{header: dkim.Relaxed, body: dkim.Relaxed, limit: 20}, replace("Hello", "Hallo"), RightKey, "", "intact", ""},
 		{"l= and >From", nil, signing{header: dkim.Relaxed, body: dkim.Relaxed, limit: 50}, replace("\nFrom here", "\n>From here"), RightKey, "from-quoted", "intact", ""},
 
@@ -282,7 +284,7 @@ func TestOtherKey(t *testing.T) {
 		keys []*dkim.KeyRecord
 		want KeyState
 	}{
-		{"none", nil, UnknownKey},
+		{"none", nil, NoKey},
 		{"another", []*dkim.KeyRecord{other.record}, OtherKey},
 		{"two, one of them right", []*dkim.KeyRecord{other.record, key.record}, RightKey},
 	} {

@@ -79,6 +79,9 @@ func (e *examination) header() Header {
 	canon, _ := e.in.Canonicalization()
 	now := e.blockOf(e.Fields, e.Field, canon)
 	h := Header{Key: UnknownKey}
+	if len(e.Keys) == 0 {
+		h.Key = NoKey
+	}
 	for i, p := range now.parts {
 		h.Hashed = append(h.Hashed, Hashed{now.names[i], p})
 	}
