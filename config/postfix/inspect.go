@@ -43,6 +43,8 @@ const (
 	ByClient finding.Code = "milters-by-client"
 	// MilterTwice: a list has us twice.
 	MilterTwice finding.Code = "milter-twice"
+	// MilterMalformed: a list has an address that Postfix cannot read.
+	MilterMalformed finding.Code = "milter-malformed"
 	// OtherSigner: another milter beside us seems to sign.
 	OtherSigner finding.Code = "other-signer"
 	// ReaderFirst: who reads our results comes before us.
@@ -118,6 +120,7 @@ func (c *Config) Inspect(ctx context.Context, e Expect) finding.List {
 	for _, l := range i.lists() {
 		if home := i.newWiring(i.Sockets).home(l); !looked[home] {
 			looked[home] = true
+			i.malformed(l)
 			i.neighbours(l)
 		}
 	}

@@ -82,7 +82,7 @@ func (i *inspection) strangers(after []*Service) {
 
 func (i *inspection) unseen(proxied []*Service) {
 	i.add(FilterUnseen, finding.Problem,
-		fmt.Sprintf("smtpd_proxy_filter hands what %s takes in to a filter before milters see its content, and where it comes back it does not pass postseal.", names(proxied)),
+		fmt.Sprintf("smtpd_proxy_filter hands mail that comes in by %s to a filter before milters see its content, and where it comes back it does not pass postseal.", names(proxied)),
 		"That mail is neither signed nor verified.",
 		"Use content_filter in place of smtpd_proxy_filter; or let mail of your own clients come back at a port of its own, with smtpd_milters="+i.name()+" there.")
 }
@@ -90,7 +90,7 @@ func (i *inspection) unseen(proxied []*Service) {
 // filteredAfter tells of a filter behind us. One that hands mail back to sendmail(1)
 // has it come in again as mail of this machine.
 func (i *inspection) filteredAfter(before []*Service) {
-	text := fmt.Sprintf("What %s takes in passes postseal before it goes to the content filter.", names(before))
+	text := fmt.Sprintf("Mail that comes in by %s passes postseal before it goes to the content filter.", names(before))
 	if transport, pipe := i.pipeFilter(before); pipe && len(i.reentries) == 0 && i.has(i.localCleanup(), otherList) {
 		i.add(FilterTwice, finding.Warning,
 			fmt.Sprintf("%s That is a command, %s; if it hands mail to sendmail(1), this passes postseal once more.", text, shown(transport)),

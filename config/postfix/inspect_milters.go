@@ -3,12 +3,45 @@ package postfix
 import (
 	"fmt"
 	"maps"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/postseal/postseal/milter/finding"
 )
+
+// malformed looks for addresses as in opendkim.conf or postseal.toml: "inet:8891@localhost"
+// ends smtpd(8) at once, and another kind than inet, unix and local is no milter to it.
+func (i *inspection) malformed(l place) {
+	w := i.newWiring(i.Sockets)
+	items, err := w.items(l)
+	if err != nil {
+		return
+	}
+	for _, item := range items {
+		kind, rest, _ := strings.Cut(item.address, ":")
+		port, host, swapped := strings.Cut(rest, "@")
+		known := kind == "unix" || kind == "local" || kind == "inet" && !swapped
+		if known || item.address == "" || strings.Contains(item.address, "$") {
+			continue
+		}
+		fix := "Have it be inet:HOST:PORT, or unix:PATH, or take it out."
+		if swapped {
+			w := i.newWiring(i.Sockets)
+			_ = w.rewrite(item.place, func(n int, e element) []element {
+				if n == item.index {
+					e = parseElement(strings.Replace(e.text, item.address, "inet:"+net.JoinHostPort(strings.Trim(host, "[]"), port), 1))
+				}
+				return []element{e}
+			}) // it was read before
+			fix = i.fix(w.edits()...)
+		}
+		i.add(MilterMalformed, finding.Problem,
+			fmt.Sprintf("%s has %s, which Postfix cannot read.", l, shown(item.text)),
+			"Postfix takes no mail, or defers it.", fix)
+	}
+}
 
 // neighbours looks at the milters beside us in a list.
 func (i *inspection) neighbours(l place) {

@@ -40,8 +40,11 @@ func isReader(e element) bool {
 	return strings.Contains(e.address, "opendmarc") || strings.Contains(e.address, "openarc") || hasPort(e, "8893")
 }
 
+// hasPort reports whether a milter is at a TCP port, also one that is written as in
+// opendkim.conf.
 func hasPort(e element, port string) bool {
-	return strings.HasPrefix(e.address, "inet:") && strings.HasSuffix(e.address, ":"+port)
+	at, ok := strings.CutPrefix(e.address, "inet:")
+	return ok && (strings.HasSuffix(at, ":"+port) || at == port || strings.HasPrefix(at, port+"@"))
 }
 
 // Wire returns the edits that put our milter into the lists of milters: socket where it

@@ -321,13 +321,13 @@ func TestWireSocket(t *testing.T) {
 
 // A port that is written as in postseal.toml, which Postfix does not understand, becomes one.
 func TestWireMisnamed(t *testing.T) {
-	c := configuration(t, "smtpd_milters = inet:8893@localhost inet:8889@localhost\nnon_smtpd_milters = inet6:8889@[127.0.0.1]\n", "")
+	c := configuration(t, "smtpd_milters = inet:9900@localhost inet:8889@localhost\nnon_smtpd_milters = inet6:8889@[127.0.0.1]\n", "")
 	edits, err := c.Wire(Socket{Network: "tcp4", Address: "127.0.0.1:8889"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]string{
-		"# in place of inet:8889@localhost, where postseal is not", "postconf -e 'smtpd_milters = inet:8893@localhost, inet:127.0.0.1:8889'",
+		"# in place of inet:8889@localhost, where postseal is not", "postconf -e 'smtpd_milters = inet:9900@localhost, inet:127.0.0.1:8889'",
 		"# in place of inet6:8889@[127.0.0.1], where postseal is not", "postconf -e 'non_smtpd_milters = inet:127.0.0.1:8889'",
 	}, told(c, edits)); diff != "" {
 		t.Error(diff)
