@@ -218,3 +218,20 @@ func TestRotateWait(t *testing.T) {
 		t.Errorf("%s, %v", text, err)
 	}
 }
+
+// Times of Postfix are in days unless they have a letter.
+func TestQueueTime(t *testing.T) {
+	for s, want := range map[string]time.Duration{
+		"5d": 5 * aDay, "5": 5 * aDay, "36h": 36 * time.Hour, "90m": 90 * time.Minute, "30s": 30 * time.Second, "2w": 14 * aDay, "0": 0,
+		"2147483647w": 3660 / 7 * 7 * aDay,
+	} {
+		if d, ok := queueTime(s); d != want || !ok {
+			t.Errorf("%q is %v, %t; want %v", s, d, ok, want)
+		}
+	}
+	for _, s := range []string{"", "d", "-1d", "5x", "$other", "1.5d", "99999999999"} {
+		if d, ok := queueTime(s); ok {
+			t.Errorf("%q is %v", s, d)
+		}
+	}
+}

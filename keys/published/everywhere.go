@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -66,7 +68,8 @@ type NameServer struct {
 // Everywhere asks each of the domain's own name servers, which look-ups by l find, for
 // the record of a key, all at once and each for 10 s at most: which show exactly pub, an
 // *rsa.PublicKey or ed25519.PublicKey, and why not. pub nil is any key that can be used.
-// Where the record's name is an alias (CNAME), those of its target are asked.
+// Where the record's name is an alias (CNAME), those of its target are asked, and those of
+// the alias, each of which has to lead there.
 //
 // The error means that the name servers cannot be found out for now.
 func Everywhere(ctx context.Context, l resolver.Lookup, domain, selector string, pub crypto.PublicKey) (Sight, error) {
@@ -74,30 +77,84 @@ func Everywhere(ctx context.Context, l resolver.Lookup, domain, selector string,
 	if err != nil {
 		return Sight{}, err
 	}
-	target, err := l.Target(ctx, name)
+	way, err := l.Way(ctx, name)
 	if err != nil {
 		return Sight{}, err
 	}
-	zone, own, err := l.OwnServers(ctx, target)
+	aliases, err := leads(ctx, l, way)
 	if err != nil {
 		return Sight{}, err
 	}
-	var servers []NameServer
-	for _, s := range own {
+	target := way[len(way)-1]
+	zone, servers, err := own(ctx, l, target)
+	if err != nil {
+		return Sight{}, err
+	}
+	sight := at(ctx, servers, name, target, domain, selector, pub)
+	sight.Zone = zone
+	for _, a := range aliases { // the way there is remembered, too, whatever stands at its end
+		for i := range sight.Servers {
+			sight.Servers[i].TTL = max(sight.Servers[i].TTL, a.TTL)
+		}
+		sight.TTL = max(sight.TTL, a.TTL)
+	}
+	sight.Servers = append(aliases, sight.Servers...)
+	return sight, nil
+}
+
+// own are the name servers of the zone that a name lies in.
+func own(ctx context.Context, l resolver.Lookup, name string) (zone string, servers []NameServer, err error) {
+	zone, list, err := l.OwnServers(ctx, name)
+	for _, s := range list {
 		n := NameServer{Name: s.Name, Ask: s.Ask}
 		if s.Err == nil {
 			n.Address = s.Addr.String()
 		}
 		servers = append(servers, n)
 	}
-	sight := at(ctx, servers, name, target, domain, selector, pub)
-	sight.Zone = zone
-	if target != name { // the way there is remembered, too
-		if reply, err := l.Ask(ctx, name, dns.TypeCNAME); err == nil {
-			sight.TTL = max(sight.TTL, reply.TTL)
+	return zone, servers, err
+}
+
+// leads asks the own name servers of each alias on a way whether it leads to the next
+// name.
+func leads(ctx context.Context, l resolver.Lookup, way []string) (all []Seen, err error) {
+	for i, to := range way[1:] {
+		_, parent, _ := strings.Cut(way[i], ".") // an alias is not the top of a zone
+		_, servers, err := own(ctx, l, parent)
+		if err != nil {
+			return nil, err
 		}
+		all = append(all, each(ctx, servers, func(ctx context.Context, s NameServer) Seen {
+			reply, err := s.Ask(ctx, way[i], dns.TypeCNAME)
+			seen := Seen{TTL: reply.TTL, Silent: err != nil, unreachable: errors.Is(err, syscall.ENETUNREACH)}
+			switch there, _ := reply.Alias(); {
+			case err != nil:
+				seen.Why = fmt.Sprintf("The alias %s could not be looked up: %v.", way[i], err)
+			case there != to:
+				seen.Why = fmt.Sprintf("At %s there is no alias (CNAME) of %s.", way[i], to)
+			default:
+				seen.Shows = true
+			}
+			return seen
+		})...)
 	}
-	return sight, nil
+	return all, nil
+}
+
+// each asks the servers, all at once.
+func each(ctx context.Context, servers []NameServer, ask func(context.Context, NameServer) Seen) []Seen {
+	list := make([]Seen, len(servers))
+	var all sync.WaitGroup
+	for i, s := range servers {
+		all.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, perServer)
+			defer cancel()
+			list[i] = ask(ctx, s)
+			list[i].Server, list[i].Address = s.Name, s.Address
+		})
+	}
+	all.Wait()
+	return withoutUnreachable(list)
 }
 
 // At is Everywhere for name servers that somebody has named in place of the domain's own.
@@ -111,19 +168,10 @@ func At(ctx context.Context, servers []NameServer, domain, selector string, pub 
 
 // at asks the servers for what stands at target, where name leads.
 func at(ctx context.Context, servers []NameServer, name, target, domain, selector string, pub crypto.PublicKey) Sight {
-	sight := Sight{Servers: make([]Seen, len(servers))}
-	var all sync.WaitGroup
-	for i, s := range servers {
-		all.Go(func() {
-			ctx, cancel := context.WithTimeout(ctx, perServer)
-			defer cancel()
-			one := &view{ask: s.Ask, name: name, target: target}
-			sight.Servers[i] = one.seen(Check(ctx, one, domain, selector, pub), pub)
-			sight.Servers[i].Server, sight.Servers[i].Address = s.Name, s.Address
-		})
-	}
-	all.Wait()
-	sight.Servers = withoutUnreachable(sight.Servers)
+	sight := Sight{Servers: each(ctx, servers, func(ctx context.Context, s NameServer) Seen {
+		one := &view{ask: s.Ask, name: name, target: target}
+		return one.seen(Check(ctx, one, domain, selector, pub), pub)
+	})}
 	for _, s := range sight.Servers {
 		sight.TTL = max(sight.TTL, s.TTL)
 	}

@@ -73,12 +73,8 @@ func (z *Zones) alias(ctx context.Context, name string) string {
 	if err != nil {
 		return ""
 	}
-	for _, rr := range reply.Records {
-		if c, ok := rr.(*dns.CNAME); ok {
-			return strings.TrimSuffix(c.Target, ".")
-		}
-	}
-	return ""
+	target, _ := reply.Alias()
+	return target
 }
 
 // Taken implements DNS. Where nobody answers, nothing is known to stand there.

@@ -82,6 +82,39 @@ func (d document) section(t *testing.T, id string) string {
 	return ""
 }
 
+// A key says where it is in its rotation, and DNS may lack one that no mail needs.
+func TestPageOfRotation(t *testing.T) {
+	for _, tt := range []struct {
+		rotation string
+		unused   bool
+		want     string
+		bad      bool
+	}{
+		{"", false, "✓ ready ✕ missing", true},
+		{"", true, "✓ ready not in use · missing", false},
+		{"pending", true, "✓ ready pending · missing", false},
+		{"published", true, "✓ ready published · missing", false},
+		{"active", false, "✓ ready active ✕ missing", true},
+		{"retiring", true, "✓ ready retiring ✕ missing", true},
+	} {
+		t.Run(tt.want, func(t *testing.T) {
+			s := fresh()
+			s.Keys = s.Keys[:1]
+			s.Keys[0].Rotation, s.Keys[0].Unused, s.Keys[0].Published = tt.rotation, tt.unused, Missing
+			d := render(t, pageOf(t, s))
+			if text := d.section(t, "keys"); !strings.Contains(text, tt.want) {
+				t.Errorf("%q is not in %s", tt.want, text)
+			}
+			bad := slices.ContainsFunc(d.elements("span"), func(n *html.Node) bool {
+				return attr(n, "class") == "bad" && strings.Contains(words(n), "missing")
+			})
+			if bad != tt.bad {
+				t.Errorf("alarming: %t", bad)
+			}
+		})
+	}
+}
+
 func TestPageSays(t *testing.T) {
 	for name, row := range map[string]struct {
 		title, heading string

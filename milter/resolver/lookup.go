@@ -103,17 +103,38 @@ func (l Lookup) Exists(ctx context.Context, name string) (bool, error) {
 // Target returns where the CNAMEs at name lead: name itself, in lower case and
 // without the final dot, if it has none.
 func (l Lookup) Target(ctx context.Context, name string) (string, error) {
-	first := name
+	way, err := l.Way(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	return way[len(way)-1], nil
+}
+
+// Way returns the names on the way to the target of name: name itself first, and each is
+// an alias (CNAME) of the next.
+func (l Lookup) Way(ctx context.Context, name string) (way []string, err error) {
 	for range maxHops + 1 {
+		way = append(way, owner(name))
 		reply, err := l.Ask(ctx, name, dns.TypeCNAME)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
-		i := slices.IndexFunc(reply.Records, func(rr dns.RR) bool { return rr.Header().Rrtype == dns.TypeCNAME })
-		if i < 0 {
-			return owner(name), nil
+		target, ok := reply.Alias()
+		if !ok {
+			return way, nil
 		}
-		name = owner(reply.Records[i].(*dns.CNAME).Target)
+		name = target
 	}
-	return "", fmt.Errorf("CNAME %s: %w", owner(first), errChain)
+	return nil, fmt.Errorf("CNAME %s: %w", way[0], errChain)
+}
+
+// Alias is where a CNAME among the records leads, in lower case and without the final
+// dot.
+func (r Reply) Alias() (target string, ok bool) {
+	for _, rr := range r.Records {
+		if c, ok := rr.(*dns.CNAME); ok {
+			return owner(c.Target), true
+		}
+	}
+	return "", false
 }
