@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/postseal/postseal/config"
 	"github.com/postseal/postseal/keys"
 	"github.com/postseal/postseal/keys/ledger"
 	"github.com/postseal/postseal/keys/published"
@@ -56,6 +57,8 @@ type publication struct {
 	asked   time.Time
 	alarmed bool // the log was told that it is not published
 	quiet   bool // no mail needs it: nothing is amiss where it is not published
+	// withheld: it does not sign while it is not published.
+	withheld bool
 }
 
 func newPublishing(log *slog.Logger, snapshot func() *Snapshot, now func() time.Time) *publishing {
@@ -135,6 +138,7 @@ func (p *publishing) list(s *Snapshot) {
 			p.order = append(p.order, one)
 		}
 		one.rows++
+		one.withheld = s.cfg.UnpublishedKeys != config.SignUnpublished
 		one.quiet = one.quiet && info.Unused && info.Rotation != string(ledger.Retiring)
 	}
 }
@@ -190,7 +194,11 @@ func (p *publishing) note(one *publication, state monitor.Publication, f publish
 	p.mu.Unlock()
 	switch attrs := []any{"key", one.key.Name, "domain", one.key.Domain, "selector", one.key.Selector}; {
 	case is && !was:
-		p.log.Warn("DNS does not publish a key as it signs: receivers cannot verify its signatures",
+		told := "DNS does not publish a key as it signs: receivers cannot verify its signatures"
+		if one.withheld {
+			told = "DNS does not publish a key, and unpublished_keys keeps it from signing"
+		}
+		p.log.Warn(told,
 			append(attrs, "state", string(state), "finding", f.Text, "fix", f.Fix)...)
 	case was && !is && state == monitor.Published:
 		p.log.Info("DNS publishes a key again", attrs...)

@@ -159,6 +159,18 @@ func TestPublishing(t *testing.T) {
 	}
 }
 
+// What does not sign until DNS shows it is told of as such.
+func TestPublishingWithheld(t *testing.T) {
+	inline, _ := newKey(t, "ed25519")
+	for _, value := range []string{"skip", "tempfail"} {
+		p := watchPublishing(t)
+		p.use("unpublished_keys = \"" + value + "\"\nkey_table = [\"k=example.com:s:" + inline + "\"]\nsigning_table = [\"example.com=k\"]")
+		p.after(time.Second)
+		p.wantLog(unpublished, 0)
+		p.wantLog(`level=WARN msg="DNS does not publish a key, and unpublished_keys keeps it from signing" key=k`, 1)
+	}
+}
+
 // A configuration that comes into force brings its new keys to the front, forgets
 // those that are gone, and tells the log nothing twice.
 func TestPublishingReloads(t *testing.T) {
