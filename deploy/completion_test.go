@@ -182,7 +182,7 @@ func TestCompletion(t *testing.T) {
 			s.press("postseal ver\t\t")
 			s.await("what the commands are for", func() bool {
 				shown := s.shown.String()
-				return strings.Contains(shown, "Print the version") && strings.Contains(shown, "Verify the signatures of a message")
+				return strings.Contains(shown, "Print the version") && strings.Contains(shown, "Verify a message: DKIM, SPF and DMARC")
 			})
 			if len(s.calls()) != len(lines) || slices.Contains(s.calls(), "") {
 				t.Errorf("called with %q", s.calls())

@@ -47,16 +47,16 @@ func newCheck() *cobra.Command {
 	var f checkFlags
 	cmd := &cobra.Command{
 		Use:   "check [DOMAIN]...",
-		Short: "Check all that decides whether mail of a domain is signed and trusted",
+		Short: "Check whether mail of a domain is signed and trusted",
 		Long: `Look at everything that decides whether mail of a domain leaves this machine signed
 and is trusted elsewhere, and say of each thing that is wrong what it causes and
 which command or record mends it. Nothing is changed. The sections:
 
-  dkim     would the domain's mail be signed, and with which keys; their files; their
-           records: published, the private key's, size, flags, DNSSEC, TTL
+  dkim     would the domain's mail be signed, and with which keys; their files;
+           their records: published, the private key's, size, flags, DNSSEC, TTL
   spf      the domain's SPF record, and whether this machine's addresses pass
   dmarc    the DMARC policy, and whether this machine's mail is aligned
-  daemon   does it run, with the configuration and the keys as they are in the files
+  daemon   does it run, with configuration and keys as they are in the files
   postfix  does mail pass through the daemon, once, and what happens without it
   host     the names of this machine's addresses (notes only)
 

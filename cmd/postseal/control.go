@@ -60,7 +60,7 @@ func newReload() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "reload",
-		Short: "Have the daemon read its configuration anew, and wait for the result",
+		Short: "Have the daemon read its configuration anew, and wait for it",
 		Long: `Have the running daemon read its configuration, tables and keys anew.
 
 The command waits until the new configuration is in force. If it has problems,

@@ -47,7 +47,7 @@ func newExplain() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "explain FROM",
-		Short: "Say whether mail from an address would be signed, with which keys, and why",
+		Short: "Say which keys would sign mail from an address, and why",
 		Long: `Say what the daemon would do with mail whose From is FROM: which keys would sign
 it, or why none would. The daemon's own code decides, with the configuration as it
 stands in the files now.

@@ -72,7 +72,7 @@ func newGenzone() *cobra.Command {
 	var f genzoneFlags
 	cmd := &cobra.Command{
 		Use:   "genzone [DOMAIN]...",
-		Short: "Print the DNS records of all keys as a zone file, or put them into DNS",
+		Short: "Print the DNS records of all keys, or put them into DNS",
 		Long: `Print the DNS records of all keys in key_table, or of those of the DOMAINs, as a zone
 file. The names are in full, so that it loads into any zone with $INCLUDE. --out writes
 a file, or with a folder (or a final /) a file DOMAIN.zone for each domain.

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/postseal/postseal/cmd/postseal/terminal"
 	"github.com/spf13/cobra"
 )
 
@@ -20,10 +21,11 @@ var groups = []struct {
 	{"Messages in a file:", []string{"sign", "verify"}},
 }
 
-// helpWidth is how wide the help of flags is.
-const helpWidth = 96
+// helpWidth is how wide help is, but for examples, which are there to be copied.
+const helpWidth = 80
 
-// arrange groups the commands in the help of root, and breaks the help of flags.
+// arrange groups the commands in the help of root, and breaks texts and the help of
+// flags.
 func arrange(root *cobra.Command) {
 	for _, g := range groups {
 		root.AddGroup(&cobra.Group{ID: g.title, Title: g.title})
@@ -35,8 +37,23 @@ func arrange(root *cobra.Command) {
 			}
 		}
 	}
+	for _, c := range append(root.Commands(), root) {
+		c.Long = fill(c.Long)
+	}
 	wrapped := fmt.Sprintf("FlagUsagesWrapped %d", helpWidth)
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "FlagUsages", wrapped))
+}
+
+// fill breaks the paragraphs of a text anew. One with lines that are indented stays as
+// it is.
+func fill(text string) string {
+	paragraphs := strings.Split(text, "\n\n")
+	for i, p := range paragraphs {
+		if !strings.Contains("\n"+p, "\n ") {
+			paragraphs[i] = terminal.Wrap(strings.ReplaceAll(p, "\n", " "), helpWidth, "")
+		}
+	}
+	return strings.Join(paragraphs, "\n\n")
 }
 
 // guard runs the program. A defect in it ends with one line, not with a stack trace:

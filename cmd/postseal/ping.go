@@ -59,7 +59,7 @@ func newPing() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "ping",
-		Short: "Take a message through the running daemon as Postfix would: do the keys sign?",
+		Short: "Ask the running daemon, as Postfix would: do the keys sign?",
 		Long: `Take whole messages through the running daemon, as Postfix would, on each of its
 sockets, and see whether each key signs. For a key, the sender is an address that
 signing_table has it for, the client one whose mail is ours. The signature has to come

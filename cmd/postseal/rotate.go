@@ -29,7 +29,7 @@ func newRotate() *cobra.Command {
 	f := rotateFlags{keep: days(rotation.DefaultKeep)}
 	cmd := &cobra.Command{
 		Use:   "rotate [DOMAIN...]",
-		Short: "Give domains new keys, step by step, without a mail that does not verify",
+		Short: "Give domains new keys, with no mail that does not verify",
 		Long: `Give each key that signs for a domain a successor, or go on with it: do whatever is due
 now, and say what comes next and when. Each run may be the last one for days: rotate
 keeps what it knows in rotation.json beside key_table. Without a domain it shows all
@@ -37,16 +37,18 @@ keys.
 
 A key goes through these states:
 
-pending    It is made and stands in key_table. Its record is to be published: it is
-           printed, or handed to the name server with --update.
-published  All name servers of the domain show the record. It has to stay there for
-           longer than resolvers may remember that there was none.
-active     It signs: the rows of signing_table that named the old key name it. RSA and
-           Ed25519 keys of a domain take their turn together.
-retiring   It signs no more. Its record stays for the mail under way, --keep: 7 days, and
-           never less than Postfix keeps mail in its queue (maximal_queue_lifetime).
-retired    Its row is out of key_table, its file is called FILE.retired, and its record is
-           to be revoked ("p=" without a key). Once it is, the record may also be deleted.
+pending    It is made and stands in key_table. Its record is to be published: it
+           is printed, or handed to the name server with --update.
+published  All name servers of the domain show the record. It has to stay there
+           for longer than resolvers may remember that there was none.
+active     It signs: the rows of signing_table that named the old key name it.
+           RSA and Ed25519 keys of a domain take their turn together.
+retiring   It signs no more. Its record stays for the mail under way, --keep: 7
+           days, and never less than Postfix keeps mail in its queue
+           (maximal_queue_lifetime).
+retired    Its row is out of key_table, its file is called FILE.retired, and its
+           record is to be revoked ("p=" without a key). Once it is, the record
+           may also be deleted.
 
 If a record disappears, a published key becomes pending again. Where DNS lacks that of
 an active or a retiring one, there is a warning and the exit status 1, except in the run
@@ -62,6 +64,7 @@ the key of --tsig-key. That is remembered for the domain, until --update=false.
 
 postseal-rotate.timer, which is not enabled, runs "rotate --auto 90d" every hour: it
 goes on with all keys, and begins anew where one is older. --auto 0 begins nothing.
+It prints what it did, and the keys that wait for something.
 
 With --json: {keys: [{name, domain, selector, type, bits, file, state, since, until,
 next, missing, record: {name, value, zone}}], events: [{key, action, state, from,
@@ -71,8 +74,8 @@ withdraw or a warning: warn-gone, warn-back, warn-waits, warn-signs.`,
 		Example: `  postseal rotate example.com
   postseal rotate example.com --wait
   postseal rotate example.com --update --server 192.0.2.53 --tsig-key /etc/postseal/tsig.key
-  postseal rotate --auto 90d          what the timer does
-  postseal rotate                     the keys and their states
+  postseal rotate --auto 90d   # what the timer does
+  postseal rotate              # the keys and their states
   postseal rotate example.com --abort`,
 		ValidArgsFunction: completeDomain,
 		RunE: func(cmd *cobra.Command, domains []string) error {

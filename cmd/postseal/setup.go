@@ -45,7 +45,7 @@ func newSetup() *cobra.Command {
 	var f setupFlags
 	cmd := &cobra.Command{
 		Use:   "setup [DOMAIN]...",
-		Short: "Have mail of a domain signed: keys, tables, Postfix and the service",
+		Short: "Have mail of a domain signed: keys, tables, Postfix, service",
 		Long: `Have this machine sign mail of a domain, and print the DNS records to publish.
 
 For each domain setup makes an RSA and an Ed25519 key with dated selectors and adds
