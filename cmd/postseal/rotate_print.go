@@ -209,8 +209,14 @@ func eventWords(e rotation.Event, would bool) (words string, warn bool) {
 // printKeys prints what comes next.
 func (r *rotating) printKeys(domains []string, list []ledger.Key) {
 	out := r.cmd.OutOrStdout()
+	auto := r.cmd.Flags().Changed("auto")
+	if auto { // which runs for ever: what goes on as it did is not told
+		list = slices.DeleteFunc(list, func(k ledger.Key) bool { return k.State == ledger.Active })
+	}
 	if len(list) == 0 {
-		fmt.Fprintln(out, "No rotation is under way.")
+		if !auto {
+			fmt.Fprintln(out, "No rotation is under way.")
+		}
 		return
 	}
 	if !r.dryRun {

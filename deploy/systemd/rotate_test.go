@@ -61,13 +61,18 @@ func TestRotate(t *testing.T) {
 	h.Shell(`sed -i 's/"keep": ".*"/"keep": "1s"/' /etc/postseal/rotation.json`)
 	h.Await("the old key to be revoked", func() bool {
 		h.Shell("systemctl start postseal-rotate.service")
-		return h.Shell("dig +short TXT mail2026._domainkey.example.com") == `"v=DKIM1; " "p="`
+		return h.Shell("dig +short TXT mail2026._domainkey.example.com") == `"v=DKIM1; p="`
 	})
 	if out := h.Shell("ls /etc/postseal/keys/example.com && cut -d ' ' -f 1 /etc/postseal/key.table"); out != selector+".private\nmail2026.private.retired\n"+selector+"._domainkey.example.com" {
 		t.Errorf("left are\n%s", out)
 	}
 	h.Shell("systemctl reload postseal.service")
 	h.wantSigned("example.com")
+
+	// No update was signed wrongly, and sent again.
+	if out := h.Shell("journalctl -u dns -o cat | grep -i badsig || true"); out != "" {
+		t.Errorf("the name server's log:\n%s", out)
+	}
 
 	// A record that mail needs disappears.
 	h.Shell("printf 'server 127.0.0.1\nupdate delete " + selector + "._domainkey.example.com TXT\nsend\n' | nsupdate -k /etc/postseal/tsig.key")
