@@ -7,10 +7,10 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
+
+	"github.com/postseal/postseal/config/folder"
 )
 
 // The kinds of key that [Generate] makes, as k= has them.
@@ -53,7 +53,13 @@ func Generate(kind string, bits int) (crypto.Signer, error) {
 // WritePrivate writes a key as PKCS #8 PEM into a new file of mode 0600, down
 // to the disk. A file that exists is never overwritten: the error wraps
 // fs.ErrExist. On any other error nothing is left behind.
-func WritePrivate(path string, key crypto.Signer) (err error) {
+func WritePrivate(path string, key crypto.Signer) error {
+	return WritePrivateFor(path, key, -1, -1)
+}
+
+// WritePrivateFor is WritePrivate for a user and a group, by number; -1 is whoever
+// writes it.
+func WritePrivateFor(path string, key crypto.Signer, uid, gid int) error {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
@@ -61,28 +67,10 @@ func WritePrivate(path string, key crypto.Signer) (err error) {
 	defer clear(der)
 	text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 	defer clear(text)
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(path))
-		}
-	}()
-	_, err = f.Write(text)
-	err = errors.Join(err, f.Chmod(0o600), f.Sync(), f.Close())
-	if err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
+	return folder.Create(path, text, 0o600, uid, gid)
 }
 
-// syncDir makes a new name in a folder last.
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+// Folder is where the private keys of a domain go: beside key_table, the file.
+func Folder(keyTable, domain string) string {
+	return filepath.Join(filepath.Dir(keyTable), "keys", domain)
 }

@@ -141,10 +141,12 @@ func (g *generated) make(cmd *cobra.Command) (crypto.Signer, error) {
 // nil.
 func (g *generated) write(cmd *cobra.Command, key crypto.Signer, to *tableFiles) error {
 	var err error
+	uid := -1
 	if to != nil {
 		if err := to.prepare(g); err != nil {
 			return exitError{exitFailed, err}
 		}
+		uid = to.uid
 	}
 	if g.File, err = keyPath(g.File, g.Selector); err != nil {
 		return err
@@ -152,7 +154,7 @@ func (g *generated) write(cmd *cobra.Command, key crypto.Signer, to *tableFiles)
 	if i := strings.IndexAny(g.File, "#%\n"); to != nil && i >= 0 {
 		return usage(cmd, "the path %s cannot stand in a table: it has a %q; choose another with -o", g.File, g.File[i])
 	}
-	err = keys.WritePrivate(g.File, key)
+	err = keys.WritePrivateFor(g.File, key, uid, -1)
 	switch {
 	case errors.Is(err, fs.ErrExist):
 		return exitError{exitFailed, fmt.Errorf("%s is there already and is not overwritten; choose a new selector (-s), another file (-o), or move the old key away", g.File)}

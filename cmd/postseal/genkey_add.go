@@ -1,17 +1,19 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/postseal/postseal/cmd/postseal/service"
 	"github.com/postseal/postseal/config"
+	"github.com/postseal/postseal/config/folder"
 	"github.com/postseal/postseal/config/setup"
 	"github.com/postseal/postseal/config/table"
+	"github.com/postseal/postseal/keys"
 	"github.com/spf13/cobra"
 )
 
@@ -20,8 +22,9 @@ type tableFiles struct {
 	cfg          *config.Config
 	form         form
 	key, signing *table.File
-	// user is the daemon's, where root gives it the key; else "".
+	// user is the daemon's, where root gives it the key; else "" and -1.
 	user string
+	uid  int
 }
 
 // openTables opens the tables of the configuration at path, and finds the user of
@@ -35,7 +38,7 @@ func openTables(cmd *cobra.Command, path, user string) (*tableFiles, error) {
 		return nil, err
 	}
 	t := &tableFiles{cfg: cfg, form: formOf(path)}
-	if t.user, _, err = keyOwner(cmd, cfg, user); err != nil {
+	if t.user, t.uid, err = keyOwner(cmd, cfg, user); err != nil {
 		return nil, err
 	}
 	if t.key, err = table.Open("key_table", cfg.KeyTable, cfg.BaseDirectory); err == nil {
@@ -89,19 +92,12 @@ func (t *tableFiles) prepare(g *generated) error {
 	if g.File != "" {
 		return nil
 	}
-	var plan setup.Plan
-	g.File = plan.KeyFolder(t.key.Path(), g.Domain, t.owner()) + "/"
-	return plan.Apply(context.Background(), setup.System{}, nil, "", nil)
+	g.File = keys.Folder(t.key.Path(), g.Domain) + "/"
+	return folder.Private(filepath.Dir(g.File), t.uid)
 }
 
-// owner is whom the key is given to.
-func (t *tableFiles) owner() setup.Owner { return setup.Owner{User: t.user} }
-
-// add gives the key to the daemon's user and adds the rows, that of the key first.
+// add adds the rows, that of the key first.
 func (t *tableFiles) add(cmd *cobra.Command, g *generated) error {
-	if err := t.owner().Give(g.File); err != nil {
-		return err
-	}
 	g.owner, g.reload = t.user, !t.cfg.WatchFiles
 	signs, sender := setup.Sender(t.signing.Patterns(), g.Domain), g.Domain
 	if t.signing.Patterns() {

@@ -62,7 +62,7 @@ func rooms(t *testing.T) []room {
 func TestHouse(t *testing.T) {
 	allowed := map[string][]string{ // own rooms that a room may be built from
 		"milter": {
-			"config", "config/dataset", "config/opendkim", "config/watch", "keys", "keys/ledger", "keys/libcrypto", "keys/published", "milter/authres",
+			"config", "config/dataset", "config/folder", "config/opendkim", "config/watch", "keys", "keys/ledger", "keys/libcrypto", "keys/published", "milter/authres",
 			"milter/dkim", "milter/finding", "milter/hosts", "milter/latency", "milter/mailbox", "milter/monitor", "milter/proof", "milter/resolver", "milter/rewrite",
 			"milter/sandbox", "milter/wire",
 		},
@@ -80,14 +80,15 @@ func TestHouse(t *testing.T) {
 		"milter/dmarc":     {"milter/dkim", "milter/finding"},
 		"milter/spf":       {"milter/finding"},
 		"config/dataset":   {},
+		"config/folder":    {},
 		"config/check": {
-			"config", "config/dataset", "config/opendkim", "config/postfix", "config/watch", "keys", "keys/ledger", "keys/libcrypto", "keys/published",
+			"config", "config/dataset", "config/folder", "config/opendkim", "config/postfix", "config/watch", "keys", "keys/ledger", "keys/libcrypto", "keys/published",
 			"keys/zone", "milter", "milter/authres", "milter/dkim", "milter/dmarc", "milter/finding", "milter/hosts", "milter/latency", "milter/mailbox",
 			"milter/monitor", "milter/proof", "milter/resolver", "milter/rewrite", "milter/sandbox", "milter/spf", "milter/wire",
 		},
 		"config/table": {"config/dataset"},
 		"config/setup": {
-			"config", "config/dataset", "config/opendkim", "config/postfix", "config/table", "deploy", "keys", "keys/libcrypto", "milter/dkim",
+			"config", "config/dataset", "config/folder", "config/opendkim", "config/postfix", "config/table", "deploy", "keys", "keys/libcrypto", "milter/dkim",
 			"milter/finding", "milter/wire",
 		},
 		"config/postfix":  {"milter/finding", "milter/wire"},
@@ -98,16 +99,16 @@ func TestHouse(t *testing.T) {
 		"milter/sandbox":  {},
 		"milter/monitor":  {},
 		"milter/proof":    {"milter/dkim"},
-		"keys":            {"config/dataset", "keys/libcrypto", "milter/dkim"},
+		"keys":            {"config/dataset", "config/folder", "keys/libcrypto", "milter/dkim"},
 		"keys/libcrypto":  {},
-		"keys/zone":       {"config/dataset", "keys", "keys/libcrypto", "milter/dkim", "milter/latency", "milter/resolver"},
+		"keys/zone":       {"config/dataset", "config/folder", "keys", "keys/libcrypto", "milter/dkim", "milter/latency", "milter/resolver"},
 		"deploy":          {},
-		"keys/ledger":     {"keys/published", "milter/dkim", "milter/finding", "milter/latency", "milter/resolver"},
+		"keys/ledger":     {"config/folder", "keys/published", "milter/dkim", "milter/finding", "milter/latency", "milter/resolver"},
 		"keys/rotation": {
-			"config/dataset", "config/table", "keys", "keys/ledger", "keys/libcrypto", "keys/published", "keys/zone", "milter/dkim", "milter/finding",
+			"config/dataset", "config/folder", "config/table", "keys", "keys/ledger", "keys/libcrypto", "keys/published", "keys/zone", "milter/dkim", "milter/finding",
 			"milter/latency", "milter/resolver",
 		},
-		"keys/published": {"keys", "keys/libcrypto", "config/dataset", "milter/dkim", "milter/finding", "milter/latency", "milter/resolver"},
+		"keys/published": {"keys", "keys/libcrypto", "config/dataset", "config/folder", "milter/dkim", "milter/finding", "milter/latency", "milter/resolver"},
 	}
 	opensNothing := []string{"milter/wire", "milter/dkim", "milter/authres", "milter/mailbox", "milter/rewrite"}
 	seen := map[string]bool{}

@@ -86,6 +86,7 @@ func (s *setUp) finish() error {
 // print prints what was done, and what is to be.
 func (s *setUp) print() error {
 	out := s.cmd.OutOrStdout()
+	p := terminal.Colors(out)
 	var err error
 	switch {
 	case s.plan.Empty() && s.unwire:
@@ -95,6 +96,8 @@ func (s *setUp) print() error {
 	case s.dryRun:
 		fmt.Fprintln(out, "This would change; nothing was changed:")
 		err = s.plan.Print(printableLines{out})
+		fmt.Fprintf(out, "\n%s\n", p.Bold("In short:"))
+		printSummary(out, p.Warn("planned"), setup.Summary(s.plan.Changes, false))
 	default:
 		printChanges(out, s.plan.Changes)
 	}
@@ -106,7 +109,7 @@ func (s *setUp) print() error {
 // add notes a change for JSON.
 func (s *setupShown) add(c setup.Change) {
 	if c.Line() != "" {
-		s.Changes = append(s.Changes, setupChange{Kind: setup.KindOf(c), Text: c.Line(), Diff: c.Diff()})
+		s.Changes = append(s.Changes, setupChange{Kind: c.Kind(), Text: c.Line(), Diff: c.Diff()})
 	}
 }
 
@@ -148,9 +151,13 @@ func (s *setUp) findDomain(ctx context.Context, book *recordBook, d *setup.Domai
 
 // printChanges says what was done.
 func printChanges(out io.Writer, changes []setup.Change) {
-	p := terminal.Colors(out)
-	for _, line := range setup.Summary(changes) {
-		fmt.Fprintf(out, "%s %s\n", p.Good("done"), printable(line))
+	printSummary(out, terminal.Colors(out).Good("done"), setup.Summary(changes, false))
+}
+
+// printSummary prints lines behind a word each.
+func printSummary(out io.Writer, word string, lines []string) {
+	for _, line := range lines {
+		fmt.Fprintf(out, "%s %s\n", word, printable(line))
 	}
 }
 
@@ -178,6 +185,7 @@ func (s *setUp) printDomains(out io.Writer) {
 func (s *setUp) printRecords(out io.Writer, d *setupDomain) {
 	p := terminal.Colors(out)
 	due := d.due()
+	defer printNotes(out, d.Records)
 	if len(due) == 0 {
 		fmt.Fprintf(out, "\nDNS has all records of %s.\n", d.Domain)
 		return
@@ -192,13 +200,18 @@ func (s *setUp) printRecords(out io.Writer, d *setupDomain) {
 			fmt.Fprintf(out, "\n%s\n%s\n", r.Host, printable(r.Value))
 		}
 	}
-	for _, r := range due {
+	if s.records.down != nil {
+		fmt.Fprintf(out, "\n%s DNS could not be asked which of them are there: %s\n", p.Warn("note"), printable(s.records.down.Error()))
+	}
+}
+
+// printNotes prints what is to be said of records, also of those that DNS shows.
+func printNotes(out io.Writer, records []*setupRecord) {
+	p := terminal.Colors(out)
+	for _, r := range records {
 		if r.Note != "" {
 			fmt.Fprintf(out, "\n%s %s: %s\n", p.Warn("note"), r.Kind, printable(r.Note))
 		}
-	}
-	if s.records.down != nil {
-		fmt.Fprintf(out, "\n%s DNS could not be asked which of them are there: %s\n", p.Warn("note"), printable(s.records.down.Error()))
 	}
 }
 

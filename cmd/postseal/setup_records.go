@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/postseal/postseal/config/setup"
@@ -11,6 +12,7 @@ import (
 	"github.com/postseal/postseal/keys/zone"
 	"github.com/postseal/postseal/milter/dkim"
 	"github.com/postseal/postseal/milter/dmarc"
+	"github.com/postseal/postseal/milter/finding"
 	"github.com/postseal/postseal/milter/resolver"
 	"github.com/postseal/postseal/milter/spf"
 	"github.com/spf13/cobra"
@@ -127,31 +129,25 @@ func (b *recordBook) spf(ctx context.Context, domain string) *setupRecord {
 		r.Text, r.Note = spf.Propose(b.addresses, "")
 		return r
 	}
-	existing := ""
-	for _, txt := range records {
-		if !spf.IsRecord(txt) {
-			continue
+	records = slices.DeleteFunc(slices.Clone(records), func(txt string) bool { return !spf.IsRecord(txt) })
+	switch len(records) {
+	case 0:
+		r.Text, r.Note = spf.Propose(b.addresses, "")
+	case 1:
+		r.Text, r.Note = spf.Propose(b.refused(ctx, domain), records[0])
+		if r.State = stateDifferent; r.Text == records[0] && r.Note == "" {
+			r.State = statePublished
 		}
-		if existing != "" {
-			r.State, r.Text = stateDifferent, existing
-			r.Note = fmt.Sprintf("%s has more than one SPF record, and none counts; make one of them, and see: postseal check %s", domain, domain)
-			return r
-		}
-		existing = txt
-	}
-	missing := b.addresses
-	if existing != "" {
-		if missing = b.refused(ctx, domain); len(missing) == 0 {
-			r.State, r.Text = statePublished, existing
-			return r
-		}
-		r.State = stateDifferent
-	}
-	r.Text, r.Note = spf.Propose(missing, existing)
-	if r.Text == existing {
-		r.State = statePublished
+	default:
+		r.several("SPF", domain, records)
 	}
 	return r
+}
+
+// several says of a name with several records of a kind what is to be done.
+func (r *setupRecord) several(kind, domain string, records []string) {
+	r.State, r.Text = stateDifferent, records[0]
+	r.Note = fmt.Sprintf("%s has %d %s records, and so none counts; make one of them, and see: postseal check %s", r.Record.Name, len(records), kind, domain)
 }
 
 // refused are this machine's addresses for which SPF does not pass.
@@ -178,13 +174,27 @@ func (b *recordBook) dmarc(ctx context.Context, domain string) *setupRecord {
 		return r
 	}
 	found, err := dmarc.Discover(ctx, b.dns, domain)
-	switch {
-	case err != nil || found.Record == nil && found.Organization.Err != nil:
+	if err != nil || found.Record == nil && found.Organization.Err != nil {
 		r.State = stateUnknown
-	case found.Record != nil:
-		r.State, r.Text = statePublished, found.Record.Text
+		return r
+	}
+	var own []string
+	for _, txt := range found.Organization.Walk[0].Texts {
+		if _, is := dmarc.ParseRecord(txt); is {
+			own = append(own, txt)
+		}
+	}
+	switch {
+	case len(own) > 1:
+		r.several("DMARC", domain, own)
+	case found.Record != nil && found.Source != dmarc.Suffix: // that one is not the domain's to decide on
+		r.State, r.Record = statePublished, zone.Record{Name: "_dmarc." + found.From, Text: found.Record.Text}
 		if found.From != domain {
-			r.Note = "the record of " + found.From + " is for this domain, too"
+			r.Note = fmt.Sprintf("the record of %s is for %s, too: it needs none of its own", found.From, domain)
+		}
+	default:
+		if name, text, host := dmarc.Consent(ctx, b.dns, domain, b.rua); name != "" {
+			r.Note = fmt.Sprintf("the reports go to another organization, and come only if this is in the zone of %s: %s", host, finding.Record(name, text))
 		}
 	}
 	return r

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/postseal/postseal/cmd/postseal/terminal"
@@ -31,34 +32,46 @@ func (s *setUp) takeBack() error {
 	if !s.all {
 		entries = entries[len(entries)-1:]
 	}
-	out := s.cmd.OutOrStdout()
-	p := terminal.Colors(out)
+	var back []setup.Change
+	var left []setup.Left
 	for range entries {
-		err := j.Undo(s.cmd.Context(), s.system, func(c setup.Change, left setup.Left) {
+		if err = j.Undo(s.cmd.Context(), s.system, func(c setup.Change, l setup.Left) {
 			s.shown.add(c)
-			if left != "" {
-				s.shown.Left = append(s.shown.Left, string(left))
+			if l != (setup.Left{}) {
+				left = append(left, l)
+			} else {
+				back = append(back, c)
 			}
-			switch line := c.Line(); {
-			case s.json:
-			case left != "":
-				fmt.Fprintf(out, "%s %s\n", p.Warn("left"), printable(string(left)))
-			case line != "":
-				fmt.Fprintf(out, "%s %s\n", p.Good("taken back"), printable(line))
-			}
-		})
-		var stopped *setup.Stopped
-		switch {
-		case errors.As(err, &stopped):
-			return exitError{exitFailed, fmt.Errorf("%s could not be taken back: %w\nwhat comes after it is taken back; the rest, once that is mended: %s", stopped.At.Line(), stopped.Err, s.commandLine())}
-		case err != nil:
-			return exitError{exitFailed, err}
+		}); err != nil {
+			break
 		}
 	}
-	if s.json {
+	s.shown.Left = setup.Leftovers(left)
+	var stopped *setup.Stopped
+	if errors.As(err, &stopped) {
+		err = fmt.Errorf("%s could not be taken back: %w\nwhat comes after it is taken back; the rest, once that is mended: %s", stopped.At.Line(), stopped.Err, s.commandLine())
+	}
+	if s.json && err == nil {
 		return printJSON(s.cmd, s.shown)
 	}
+	if !s.json {
+		s.printBack(back)
+	}
+	if err != nil {
+		return exitError{exitFailed, err}
+	}
 	return nil
+}
+
+// printBack says what was taken back and what was left.
+func (s *setUp) printBack(back []setup.Change) {
+	out := s.cmd.OutOrStdout()
+	p := terminal.Colors(out)
+	printSummary(out, p.Good("taken back"), setup.Summary(back, true))
+	printSummary(out, p.Warn("left"), s.shown.Left)
+	if slices.ContainsFunc(back, func(c setup.Change) bool { _, key := c.(*setup.PrivateKey); return key }) {
+		fmt.Fprintf(out, "\n%s leave the keys' records in DNS for a week: mail that was signed may still be on its way.\n", p.Bold("Next:"))
+	}
 }
 
 // stopped says what was done and what was not, and what to do.
@@ -75,19 +88,12 @@ func (s *setUp) stopped(e *setup.Stopped) error {
 		fmt.Fprintf(&b, "stopped at: %s: %v", at, e.Err)
 		again += ", once that is mended"
 	}
-	list := func(title string, changes []setup.Change) {
-		for i, c := range changes {
-			if line := c.Line(); line != "" {
-				if i == mostShown {
-					fmt.Fprintf(&b, "\n%s: and %d more", title, len(changes)-i)
-					return
-				}
-				fmt.Fprintf(&b, "\n%s: %s", title, line)
-			}
-		}
+	for _, line := range setup.Summary(e.Done, false) {
+		fmt.Fprintf(&b, "\ndone: %s", line)
 	}
-	list("done", e.Done)
-	list("not done", e.Rest)
+	for _, line := range setup.Summary(e.Rest, false) {
+		fmt.Fprintf(&b, "\nnot done: %s", line)
+	}
 	fmt.Fprintf(&b, "\n%s: %s", again, s.commandLine())
 	if len(e.Done) > 0 {
 		b.WriteString("\nto take back what was done: " + s.undoLine())

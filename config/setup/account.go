@@ -24,7 +24,7 @@ type Account struct {
 func (a *Account) Line() string    { return fmt.Sprintf("system user %s", a.Name) }
 func (a *Account) Diff() string    { return "" }
 func (a *Account) NeedsRoot() bool { return true }
-func (a *Account) kind() string    { return "account" }
+func (a *Account) Kind() string    { return "account" }
 
 func (a *Account) do(ctx context.Context, s System, log func(Change) error) error {
 	if err := log(a); err != nil {
@@ -43,21 +43,21 @@ func (a *Account) do(ctx context.Context, s System, log func(Change) error) erro
 func (a *Account) revert(ctx context.Context, s System) (Left, error) {
 	for _, dir := range a.Folders {
 		if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
-			return Left(fmt.Sprintf("the user %s stays: %s is theirs", a.Name, dir)), nil
+			return Left{"the user " + a.Name, dir + " is theirs"}, nil
 		}
 	}
 	if s.known(ctx, "passwd", a.Name) {
 		if _, err := s.Run(ctx, "userdel", a.Name); err != nil {
-			return "", err
+			return Left{}, err
 		}
 	}
 	// Where a group has its last user's name, userdel takes it along.
 	if a.NewGroup && s.known(ctx, "group", a.Name) {
 		if _, err := s.Run(ctx, "groupdel", a.Name); err != nil {
-			return "", err
+			return Left{}, err
 		}
 	}
-	return "", nil
+	return Left{}, nil
 }
 
 // known reports whether the system has an account of that name: "passwd" or "group".
@@ -75,7 +75,7 @@ type Member struct {
 func (m *Member) Line() string    { return fmt.Sprintf("user %s in group %s", m.User, m.Group) }
 func (m *Member) Diff() string    { return "" }
 func (m *Member) NeedsRoot() bool { return true }
-func (m *Member) kind() string    { return "member" }
+func (m *Member) Kind() string    { return "member" }
 
 func (m *Member) do(ctx context.Context, s System, log func(Change) error) error {
 	if err := log(m); err != nil {
@@ -87,10 +87,10 @@ func (m *Member) do(ctx context.Context, s System, log func(Change) error) error
 
 func (m *Member) revert(ctx context.Context, s System) (Left, error) {
 	if in, err := s.inGroup(ctx, m.User, m.Group); err != nil || !in {
-		return "", err
+		return Left{}, err
 	}
 	_, err := s.Run(ctx, "gpasswd", "--delete", m.User, m.Group)
-	return "", err
+	return Left{}, err
 }
 
 // inGroup reports whether a user is in a group; one that there is not is in none.

@@ -8,10 +8,14 @@ import (
 	"fmt"
 )
 
-// Change is one thing that a set-up does to the machine, known before it is done:
-// a [*Folder], [*File], [*Rows], [*PrivateKey], [*Wiring], [*Account], [*Member] or
-// [*Command].
+// Change is one thing that a set-up does to the machine, known before it is done. Each
+// kind has its type, in a file of its own, and stands in three lists: [kinds], the switch of
+// [Summary], and what the tests of Journal.Undo do and take back. What is to be changed on
+// which machine is decided elsewhere: by a [Request] for domains, a [Site] for files, an
+// [MTA] and a [Service].
 type Change interface {
+	// Kind is its name in the journal and in JSON.
+	Kind() string
 	// Line says it in one line, for people.
 	Line() string
 	// Diff is what it does to files, as a unified diff; "" where there is nothing to
@@ -20,7 +24,6 @@ type Change interface {
 	// NeedsRoot reports whether it takes root, whoever owns the files.
 	NeedsRoot() bool
 
-	kind() string
 	// do makes the change. It gives log what revert needs right before it begins,
 	// and begins only if that is on the disk.
 	do(ctx context.Context, s System, log func(Change) error) error
@@ -29,8 +32,11 @@ type Change interface {
 	revert(ctx context.Context, s System) (Left, error)
 }
 
-// Left says what an undo has left as it is, and why; "" is nothing.
-type Left string
+// Left is what an undo has left as it is, such as a path, and why; the zero Left is
+// nothing.
+type Left struct{ What, Why string }
+
+func (l Left) String() string { return l.What + ": " + l.Why }
 
 // System is what changes use beside files.
 type System struct {
@@ -39,9 +45,10 @@ type System struct {
 	Run func(ctx context.Context, argv ...string) (string, error)
 }
 
-// KindOf names the kind of a change: folder, file, rows, key, wiring, account, member or
-// command.
-func KindOf(c Change) string { return c.kind() }
+// kinds are an empty change of each kind.
+func kinds() []Change {
+	return []Change{&Folder{}, &File{}, &Rows{}, &PrivateKey{}, &Wiring{}, &Account{}, &Member{}, &Command{}}
+}
 
 // encoded is a change in the journal.
 type encoded struct {
@@ -54,12 +61,12 @@ func encode(c Change) (encoded, error) {
 	if bytes.Contains(data, []byte(`\ufffd`)) {
 		err = errors.New("a name that is not UTF-8 cannot be noted in the journal")
 	}
-	return encoded{c.kind(), data}, err
+	return encoded{c.Kind(), data}, err
 }
 
 func (e encoded) decode() (Change, error) {
-	for _, c := range []Change{&Folder{}, &File{}, &Rows{}, &PrivateKey{}, &Wiring{}, &Account{}, &Member{}, &Command{}} {
-		if c.kind() == e.Kind {
+	for _, c := range kinds() {
+		if c.Kind() == e.Kind {
 			return c, json.Unmarshal(e.Change, c)
 		}
 	}

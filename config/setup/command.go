@@ -26,7 +26,7 @@ func (c *Command) Line() string {
 
 func (c *Command) Diff() string    { return "" }
 func (c *Command) NeedsRoot() bool { return c.Root }
-func (c *Command) kind() string    { return "command" }
+func (c *Command) Kind() string    { return "command" }
 
 func (c *Command) do(ctx context.Context, s System, log func(Change) error) error {
 	if err := log(c); err != nil || len(c.Argv) == 0 {
@@ -38,10 +38,10 @@ func (c *Command) do(ctx context.Context, s System, log func(Change) error) erro
 
 func (c *Command) revert(ctx context.Context, s System) (Left, error) {
 	if len(c.Undo) == 0 {
-		return "", nil
+		return Left{}, nil
 	}
 	if _, err := s.Run(ctx, c.Undo...); err != nil {
-		return Left(fmt.Sprintf("%v; if it is still needed, run: %s", err, strings.Join(c.Undo, " "))), nil
+		return Left{strings.Join(c.Undo, " "), fmt.Sprintf("%v; run it if it is still needed", err)}, nil
 	}
-	return "", nil
+	return Left{}, nil
 }

@@ -78,9 +78,9 @@ func (k *Key) Record() string {
 	return keys.RecordText(k.public)
 }
 
-// kinds are the keys that a domain gets, in the order of their rows: an RSA key comes
+// keyKinds are the keys that a domain gets, in the order of their rows: an RSA key comes
 // first, which everybody verifies.
-var kinds = []struct{ letter, kind string }{{"r", "rsa"}, {"e", "ed25519"}}
+var keyKinds = []struct{ letter, kind string }{{"r", "rsa"}, {"e", "ed25519"}}
 
 // planner is the work on one Request.
 type planner struct {
@@ -249,23 +249,15 @@ func (p *planner) domain(name string) (*Domain, error) {
 	if p.standing(d) {
 		return d, nil
 	}
-	dir := p.plan.KeyFolder(p.keyPath, name, p.Site.Owner)
-	for _, kind := range kinds {
+	dir := keys.Folder(p.keyPath, name)
+	p.plan.folder(filepath.Dir(dir), 0o700, p.Site.Owner)
+	p.plan.folder(dir, 0o700, p.Site.Owner)
+	for _, kind := range keyKinds {
 		k := p.key(name, dir, kind.letter, kind.kind)
 		k.SigningRow = Sender(p.patterns, name) + " " + k.Name
 		d.Keys = append(d.Keys, k)
 	}
 	return d, nil
-}
-
-// KeyFolder plans the folder of a domain's keys beside key_table, which only their owner
-// can enter, and returns it.
-func (p *Plan) KeyFolder(keyTable, domain string, owner Owner) string {
-	all := filepath.Join(filepath.Dir(keyTable), "keys")
-	dir := filepath.Join(all, domain)
-	p.folder(all, 0o700, owner)
-	p.folder(dir, 0o700, owner)
-	return dir
 }
 
 // Sender is the key of a row of signing_table that is for mail of a domain; patterns:

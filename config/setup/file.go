@@ -13,6 +13,8 @@ import (
 	"syscall"
 
 	"github.com/rogpeppe/go-internal/diff"
+
+	"github.com/postseal/postseal/config/folder"
 )
 
 // File is a file to be made, or one whose text is to be another.
@@ -54,17 +56,24 @@ func unified(oldName string, old []byte, newName string, text []byte) string {
 }
 
 func (f *File) NeedsRoot() bool { return f.New && f.Owner != Owner{} }
-func (f *File) kind() string    { return "file" }
+func (f *File) Kind() string    { return "file" }
 
 func (f *File) do(_ context.Context, _ System, log func(Change) error) error {
 	if f.New {
 		if err := log(f); err != nil {
 			return err
 		}
-		return create(f.Path, f.After, f.Mode, f.Owner)
+		uid, gid, err := f.Owner.numbers()
+		if err != nil {
+			return err
+		}
+		return folder.Create(f.Path, f.After, f.Mode, uid, gid)
 	}
 	return exchange(f.Path, f.Before, f.After, func() error { return log(f) })
 }
+
+// changed is why an undo leaves a file.
+const changed = "it was changed since"
 
 // errChanged says that somebody else works on the same file.
 var errChanged = errors.New("it was changed meanwhile; run this again")
@@ -75,37 +84,24 @@ func (f *File) revert(context.Context, System) (Left, error) {
 	now, err := os.ReadFile(f.Path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", nil
+		return Left{}, nil
 	case err != nil:
-		return "", err
+		return Left{}, err
 	case f.New && bytes.HasPrefix(f.After, now): // or the beginning that a crash left
-		return "", remove(f.Path)
+		return Left{}, folder.Remove(f.Path)
 	case f.New:
-		return Left(fmt.Sprintf("%s stays: it was changed since", f.Path)), nil
+		return Left{f.Path, changed}, nil
 	case bytes.Equal(now, f.Before):
-		return "", remove(f.Path + unfinished)
+		return Left{}, folder.Remove(f.Path + unfinished)
 	case bytes.Equal(now, f.After):
-		return "", replace(f.Path, f.Before)
+		return Left{}, replace(f.Path, f.Before)
 	default:
 		rest, n := without(now, f.Added)
 		if n == 0 {
-			return "", nil
+			return Left{}, nil
 		}
-		return Left(fmt.Sprintf("%s was changed since: only what this added was taken out", f.Path)), replace(f.Path, rest)
+		return Left{f.Path, changed + "; only what setup added was taken out"}, replace(f.Path, rest)
 	}
-}
-
-// create makes a new file, down to the disk; one that is there is an error.
-func create(path string, text []byte, mode fs.FileMode, owner Owner) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	if err = errors.Join(err, owner.Give(path), f.Chmod(mode), f.Sync(), f.Close()); err != nil {
-		return errors.Join(err, os.Remove(path))
-	}
-	return syncFolder(filepath.Dir(path))
 }
 
 // exchange gives a file another text if it has the one that is expected; log comes
@@ -139,10 +135,15 @@ func replace(path string, text []byte) error {
 		return err
 	}
 	next := path + unfinished
-	if err := remove(next); err != nil {
+	if err := folder.Remove(next); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	in, err := folder.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	f, err := in.OpenFile(filepath.Base(next), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
@@ -154,20 +155,12 @@ func replace(path string, text []byte) error {
 	}
 	err = errors.Join(err, f.Chmod(info.Mode()), f.Sync(), f.Close())
 	if err == nil {
-		err = os.Rename(next, path)
+		err = in.Rename(filepath.Base(next), filepath.Base(path))
 	}
 	if err != nil {
-		return errors.Join(err, os.Remove(next))
+		return errors.Join(err, in.Remove(filepath.Base(next)))
 	}
-	return syncFolder(filepath.Dir(path))
-}
-
-// remove removes a file that may be there.
-func remove(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
+	return folder.Sync(in)
 }
 
 // without is text without lines, of each the last that there is, and how many it

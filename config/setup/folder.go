@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/postseal/postseal/config/folder"
 )
 
 // Folder is a folder to be made; the one above it is there by then.
@@ -32,41 +34,43 @@ func ownedBy(o Owner) string {
 
 func (f *Folder) Diff() string    { return "" }
 func (f *Folder) NeedsRoot() bool { return f.Owner != Owner{} }
-func (f *Folder) kind() string    { return "folder" }
+func (f *Folder) Kind() string    { return "folder" }
 
 func (f *Folder) do(_ context.Context, _ System, log func(Change) error) error {
 	if err := log(f); err != nil {
 		return err
 	}
-	if err := os.Mkdir(f.Path, 0o700); err != nil {
+	uid, gid, err := f.Owner.numbers()
+	if err != nil {
 		return err
 	}
-	// Whatever the umask is.
-	return errors.Join(f.Owner.Give(f.Path), os.Chmod(f.Path, f.Mode), syncFolder(filepath.Dir(f.Path)))
+	return folder.Make(f.Path, f.Mode, uid, gid)
 }
 
 // revert removes the folder if nothing is in it but sockets that nobody serves any
-// more: systemd leaves those behind.
+// more: systemd leaves those behind. A link in its place is not ours.
 func (f *Folder) revert(context.Context, System) (Left, error) {
+	info, err := os.Lstat(f.Path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
+		return Left{}, nil
+	}
 	entries, err := os.ReadDir(f.Path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
+	if err != nil {
+		return Left{}, err
 	}
 	for _, e := range entries {
 		if path := filepath.Join(f.Path, e.Name()); e.Type() == fs.ModeSocket && abandoned(path) {
-			err = errors.Join(err, os.Remove(path))
+			if err := folder.Remove(path); err != nil {
+				return Left{}, err
+			}
 		}
 	}
-	if err != nil {
-		return "", err
+	if err := folder.Remove(f.Path); errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, fs.ErrExist) {
+		return Left{f.Path, "other things are in it"}, nil
+	} else if err != nil {
+		return Left{}, err
 	}
-	switch err := os.Remove(f.Path); {
-	case errors.Is(err, syscall.ENOTEMPTY), errors.Is(err, fs.ErrExist):
-		return Left(fmt.Sprintf("the folder %s stays: other things are in it", f.Path)), nil
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return "", err
-	}
-	return "", syncFolder(filepath.Dir(f.Path))
+	return Left{}, nil
 }
 
 // abandoned reports whether nobody listens on a unix socket.
@@ -76,13 +80,4 @@ func abandoned(path string) bool {
 		_ = c.Close()
 	}
 	return errors.Is(err, syscall.ECONNREFUSED)
-}
-
-// syncFolder makes the names in a folder last.
-func syncFolder(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }

@@ -84,7 +84,7 @@ func TestGoOnFromScratch(t *testing.T) {
 				defer j.Close()
 				for range 2 {
 					if err := j.Undo(t.Context(), System{}, func(_ Change, l Left) {
-						if l != "" {
+						if l != (Left{}) {
 							t.Error(l)
 						}
 					}); err != nil {

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"github.com/postseal/postseal/config/folder"
 )
 
 // DefaultJournal is where set-ups note what they do.
@@ -162,7 +164,7 @@ func ReadJournal(path string) ([]Entry, error) {
 	if err := trusted(f); err != nil {
 		return nil, fmt.Errorf("the journal %s: %w", path, err)
 	}
-	entries, _, err := parseJournal(io.LimitReader(f, maxJournal))
+	entries, _, err := parseJournal(f)
 	if err != nil {
 		return nil, fmt.Errorf("the journal %s: %w; nothing can be taken back with it: move it away", path, err)
 	}
@@ -179,6 +181,8 @@ func trusted(f *os.File) error {
 	switch {
 	case !info.Mode().IsRegular(), !ok:
 		return errors.New("it is no regular file")
+	case info.Size() > maxJournal:
+		return fmt.Errorf("it is longer than %d bytes", maxJournal)
 	case info.Mode().Perm()&0o022 != 0, st.Uid != 0 && int(st.Uid) != os.Geteuid():
 		return errors.New("others can have written it, and so it is not followed")
 	}
@@ -232,14 +236,14 @@ func (j *Journal) begin(about string) error {
 	if err := trusted(f); err != nil {
 		return fmt.Errorf("the journal %s: %w", j.path, err)
 	}
-	entries, size, err := parseJournal(io.LimitReader(f, maxJournal))
+	entries, size, err := parseJournal(f)
 	if err == nil {
 		err = f.Truncate(size) // of a line that a crash has cut off
 	}
 	if err != nil {
 		return fmt.Errorf("the journal %s: %w", j.path, err)
 	}
-	if err := syncFolder(filepath.Dir(j.path)); err != nil {
+	if err := j.folder.Sync(); err != nil {
 		return err
 	}
 	if n := len(entries); n > 0 && !entries[n-1].Complete && entries[n-1].About == about {
@@ -337,10 +341,13 @@ func (j *Journal) Undo(ctx context.Context, s System, done func(Change, Left)) e
 func (j *Journal) cut(entries []Entry) error {
 	last := entries[len(entries)-1]
 	if len(entries) > 1 {
-		err := os.Truncate(j.path, last.start)
-		return errors.Join(err, syncFolder(filepath.Dir(j.path)))
+		f, err := os.OpenFile(j.path, os.O_WRONLY|syscall.O_NOFOLLOW, 0)
+		if err != nil {
+			return err
+		}
+		return errors.Join(f.Truncate(last.start), f.Sync(), f.Close())
 	}
-	if err := remove(j.path); err != nil {
+	if err := folder.Remove(j.path); err != nil {
 		return err
 	}
 	j.made = j.made || last.folder // Close removes it

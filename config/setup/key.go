@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"github.com/postseal/postseal/config/folder"
 	"github.com/postseal/postseal/keys"
 )
 
@@ -26,7 +27,7 @@ func (k *PrivateKey) Line() string {
 
 func (k *PrivateKey) Diff() string    { return "" }
 func (k *PrivateKey) NeedsRoot() bool { return k.Owner != Owner{} }
-func (k *PrivateKey) kind() string    { return "key" }
+func (k *PrivateKey) Kind() string    { return "key" }
 
 func (k *PrivateKey) do(_ context.Context, _ System, log func(Change) error) error {
 	key, err := keys.Generate(k.Type, k.Bits)
@@ -34,13 +35,14 @@ func (k *PrivateKey) do(_ context.Context, _ System, log func(Change) error) err
 		return err
 	}
 	k.Record = keys.RecordText(key.Public())
+	uid, gid, err := k.Owner.numbers()
+	if err != nil {
+		return err
+	}
 	if err := log(k); err != nil {
 		return err
 	}
-	if err := keys.WritePrivate(k.Path, key); err != nil {
-		return err
-	}
-	return k.Owner.Give(k.Path)
+	return keys.WritePrivateFor(k.Path, key, uid, gid)
 }
 
 // whole reports whether all of it is done: the file has that key, and is its owner's.
@@ -55,11 +57,11 @@ func (k *PrivateKey) revert(context.Context, System) (Left, error) {
 	key, err := keys.ReadPrivate(k.Path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", nil
+		return Left{}, nil
 	case err == nil && keys.RecordText(key.Public()) != k.Record:
-		return Left(fmt.Sprintf("%s stays: it is another key now", k.Path)), nil
+		return Left{k.Path, "it is another key now"}, nil
 	}
-	return "", remove(k.Path)
+	return Left{}, folder.Remove(k.Path)
 }
 
 // kindName says what kind of key it is.

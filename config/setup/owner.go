@@ -22,16 +22,6 @@ func (o Owner) String() string {
 	return o.User + ":" + o.Group
 }
 
-// Give makes o the owner. A link is given itself: who owns the folder may have put
-// it there.
-func (o Owner) Give(path string) error {
-	uid, gid, err := o.numbers()
-	if err != nil || uid == -1 && gid == -1 {
-		return err
-	}
-	return os.Lchown(path, uid, gid)
-}
-
 // has reports whether o is the owner.
 func (o Owner) has(path string) bool {
 	uid, gid, err := o.numbers()

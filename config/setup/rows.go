@@ -37,7 +37,7 @@ func (r *Rows) Diff() string {
 	return unified(r.Path, r.Before, r.Path, slices.Concat(r.Before, []byte(table.Addition(string(r.Before), r.Rows))))
 }
 func (r *Rows) NeedsRoot() bool { return false }
-func (r *Rows) kind() string    { return "rows" }
+func (r *Rows) Kind() string    { return "rows" }
 
 func (r *Rows) do(_ context.Context, _ System, log func(Change) error) error {
 	f, err := table.Lock(r.Path)
@@ -66,22 +66,22 @@ func sum(text []byte) string {
 func (r *Rows) revert(context.Context, System) (Left, error) {
 	f, err := table.Lock(r.Path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
+		return Left{}, nil
 	}
 	if err != nil {
-		return "", err
+		return Left{}, err
 	}
 	defer f.Close()
 	now, err := io.ReadAll(f)
 	if err != nil {
-		return "", err
+		return Left{}, err
 	}
 	if size := int(r.Size); len(now) >= size && sum(now[:size]) == r.Sum && strings.HasPrefix(table.Addition(string(now[:size]), r.Rows), string(now[size:])) {
-		return "", errors.Join(f.Truncate(r.Size), f.Sync())
+		return Left{}, errors.Join(f.Truncate(r.Size), f.Sync())
 	}
 	rest, n := without(now, r.Rows)
 	if n == 0 {
-		return "", nil
+		return Left{}, nil
 	}
-	return Left(fmt.Sprintf("%s was changed since: only the rows that this added were taken out", r.Path)), replace(r.Path, rest)
+	return Left{r.Path, changed + "; only what setup added was taken out"}, replace(r.Path, rest)
 }

@@ -10,46 +10,79 @@ import (
 // mostNamed is how many files a line of a summary names.
 const mostNamed = 6
 
-// topic is a line of a summary, with the files that it is about.
+// topic is a line of a summary, with the paths that it is about.
 type topic struct {
 	line  string
 	paths []string
 }
 
-// Summary says in few lines what changes do: files of one kind share a line.
-func Summary(changes []Change) []string {
-	var topics []*topic
+// topics are in the order in which they came up.
+type topics []*topic
+
+// add has a line speak of a path, too; "" is none.
+func (t *topics) add(line, path string) {
+	i := slices.IndexFunc(*t, func(t *topic) bool { return path != "" && t.line == line })
+	if i < 0 {
+		i = len(*t)
+		*t = append(*t, &topic{line: line})
+	}
+	if path != "" {
+		(*t)[i].paths = append((*t)[i].paths, path)
+	}
+}
+
+// Summary says in few lines what changes are about: files of one kind share a line. For
+// an undo it names the commands that take changes back.
+func Summary(changes []Change, undo bool) []string {
+	var all topics
 	for _, c := range changes {
-		line, path := "", ""
 		switch c := c.(type) {
 		case *Folder:
-			line, path = "folders made", c.Path
+			all.add("folders", c.Path)
 		case *PrivateKey:
-			line, path = "private keys made", c.Path
+			all.add("private keys", c.Path)
 		case *Rows:
-			line, path = "rows added", c.Path
+			all.add("rows in", c.Path)
 		case *File:
-			if line, path = "lines added", c.Path; c.New {
-				line = "files made"
+			if c.New {
+				all.add("files", c.Path)
+			} else {
+				all.add("lines in", c.Path)
+			}
+		case *Command:
+			argv := c.Argv
+			if undo {
+				argv = c.Undo
+			}
+			if len(argv) > 0 {
+				all.add(strings.Join(argv, " "), "")
 			}
 		default:
-			if line := c.Line(); line != "" {
-				topics = append(topics, &topic{line: line})
-			}
-			continue
+			all.add(c.Line(), "")
 		}
-		i := slices.IndexFunc(topics, func(t *topic) bool { return t.line == line })
-		if i < 0 {
-			i, topics = len(topics), append(topics, &topic{line: line})
-		}
-		topics[i].paths = append(topics[i].paths, path)
 	}
 	var lines []string
-	for _, t := range topics {
+	for _, t := range all {
 		if t.paths != nil {
-			t.line += ": " + named(t.paths)
+			t.line += " " + named(t.paths)
 		}
 		lines = append(lines, t.line)
+	}
+	return lines
+}
+
+// Leftovers says in few lines what an undo has left: each thing once, and no folder that
+// stays because of what is left in it.
+func Leftovers(left []Left) []string {
+	var all topics
+	for i, l := range left {
+		if !slices.ContainsFunc(left[:i], func(was Left) bool { return was.What == l.What || strings.HasPrefix(was.What, l.What+"/") }) {
+			all.add(l.Why, l.What)
+		}
+	}
+	var lines []string
+	for _, t := range all {
+		lines = append(lines, named(t.paths)+": "+t.line)
 	}
 	return lines
 }

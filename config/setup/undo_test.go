@@ -184,7 +184,7 @@ func (m *machine) undo(t *testing.T) (left []Left) {
 			return left
 		}
 		err = j.Undo(t.Context(), m.system(), func(_ Change, l Left) {
-			if l != "" {
+			if l != (Left{}) {
 				left = append(left, l)
 			}
 		})
@@ -330,16 +330,16 @@ func TestUndoChangedSince(t *testing.T) {
 		name, file, now, after string
 		left                   []string
 	}{
-		{"rows of others", "old.table", "mine 1\n# rows\nother x\na 1\nb 2\nlater 2\n", "mine 1\n# rows\nother x\nlater 2\n", []string{"old.table was changed since"}},
-		{"a row of ours is gone", "old.table", "# rows\nother x\nb 2\n", "# rows\nother x\n", []string{"old.table was changed since"}},
+		{"rows of others", "old.table", "mine 1\n# rows\nother x\na 1\nb 2\nlater 2\n", "mine 1\n# rows\nother x\nlater 2\n", []string{"old.table: it was changed since"}},
+		{"a row of ours is gone", "old.table", "# rows\nother x\nb 2\n", "# rows\nother x\n", []string{"old.table: it was changed since"}},
 		{"all of ours are gone", "old.table", "# rows\nother y\n", "# rows\nother y\n", nil},
 		{"the table is gone", "old.table", "-", "-", nil},
 		{"a new table with rows of others", "etc/new.table", "# rows\na 1\nb 2\nlater 2\n", "# rows\nlater 2\n",
-			[]string{"new.table was changed since", "new.table stays", "/etc stays"}},
-		{"settings", "settings", "zero\none\r\ntwo\r\nthree\n", "zero\none\r\ntwo\r\n", []string{"settings was changed since"}},
+			[]string{"new.table: it was changed since", "new.table: it was changed since", "/etc: other"}},
+		{"settings", "settings", "zero\none\r\ntwo\r\nthree\n", "zero\none\r\ntwo\r\n", []string{"settings: it was changed since"}},
 		{"another key", "etc/keys/k", "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n-----END PRIVATE KEY-----\n", "",
-			[]string{"it is another key", "keys stays", "etc stays", "user postseal stays"}},
-		{"another key beside", "etc/keys/k2", "key", "key", []string{"keys stays", "etc stays", "user postseal stays"}},
+			[]string{"it is another key", "keys: other", "etc: other", "user postseal: "}},
+		{"another key beside", "etc/keys/k2", "key", "key", []string{"keys: other", "etc: other", "user postseal: "}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m := newMachine(t)
@@ -356,7 +356,7 @@ func TestUndoChangedSince(t *testing.T) {
 				t.Errorf("left: %q, want %q", left, tt.left)
 			} else {
 				for i, l := range left {
-					if !strings.Contains(string(l), tt.left[i]) {
+					if !strings.Contains(l.String(), tt.left[i]) {
 						t.Errorf("left: %q, want %q", l, tt.left[i])
 					}
 				}

@@ -49,7 +49,7 @@ func (p *planner) waitingKey(domain, dir, kind string) *Key {
 // taken.
 func (r *Request) Names(domain string) []string {
 	var names []string
-	for _, kind := range kinds {
+	for _, kind := range keyKinds {
 		names = append(names, r.Selector+kind.letter+"._domainkey."+domain)
 	}
 	return names

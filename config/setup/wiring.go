@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 
+	"github.com/postseal/postseal/config/folder"
 	"github.com/postseal/postseal/config/postfix"
 )
 
@@ -29,6 +29,9 @@ type Wiring struct {
 
 func (w *Wiring) Line() string {
 	line := "milter in"
+	if w.Out {
+		line = "milter out of"
+	}
 	for i, f := range w.Files {
 		if i > 0 {
 			line += " and"
@@ -47,7 +50,7 @@ func (w *Wiring) Diff() string {
 }
 
 func (w *Wiring) NeedsRoot() bool { return false } // whoever owns the files
-func (w *Wiring) kind() string    { return "wiring" }
+func (w *Wiring) Kind() string    { return "wiring" }
 
 func (w *Wiring) do(_ context.Context, _ System, log func(Change) error) error {
 	logged := false
@@ -71,29 +74,29 @@ func (w *Wiring) do(_ context.Context, _ System, log func(Change) error) error {
 func (w *Wiring) revert(ctx context.Context, _ System) (Left, error) {
 	var back []File
 	for _, f := range w.Files {
-		if err := remove(f.Path + unfinished); err != nil {
-			return "", err
+		if err := folder.Remove(f.Path + unfinished); err != nil {
+			return Left{}, err
 		}
 		now, err := os.ReadFile(f.Path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
-			return "", err
+			return Left{}, err
 		case bytes.Equal(now, f.After):
 			back = append(back, f)
 		case !bytes.Equal(now, f.Before):
 			if w.Out {
-				return Left(fmt.Sprintf("%s was changed since: it stays", f.Path)), nil
+				return Left{f.Path, changed}, nil
 			}
-			return Left(fmt.Sprintf("%s was changed since: only our milter was taken out", f.Path)), w.unwire(ctx)
+			return Left{f.Path, changed + "; only our milter was taken out"}, w.unwire(ctx)
 		}
 	}
 	for _, f := range back {
 		if err := replace(f.Path, f.Before); err != nil {
-			return "", err
+			return Left{}, err
 		}
 	}
-	return "", nil
+	return Left{}, nil
 }
 
 // unwire takes our milter out of the files as they are now.

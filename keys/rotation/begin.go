@@ -122,7 +122,7 @@ func (r *Rotation) folder(domain string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	dir := filepath.Join(filepath.Dir(path), "keys", domain)
+	dir := keys.Folder(path, domain)
 	if i := strings.IndexAny(dir, "#%\n"); i >= 0 {
 		return "", fmt.Errorf("the path %s cannot stand in a table: it has a %q", dir, dir[i])
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/postseal/postseal/config/dataset"
+	"github.com/postseal/postseal/config/folder"
 	"github.com/postseal/postseal/config/table"
 	"github.com/postseal/postseal/keys"
 	"github.com/postseal/postseal/keys/ledger"
@@ -57,26 +58,23 @@ func (r *Rotation) openKeyTable() (*table.File, error) {
 // make makes the private key, unless its file is there, and its row in key_table. The
 // file is the owner's before the row says where it is.
 func (r *Rotation) make(k *ledger.Key) error {
-	if err := r.makeFolder(filepath.Dir(k.File)); err != nil {
+	if err := folder.Private(filepath.Dir(k.File), r.Owner); err != nil {
 		return err
 	}
 	private, err := keys.ReadPrivate(k.File)
 	var path *fs.PathError
 	if err != nil && !errors.As(err, &path) && k.Record == "" { // the beginning of one that a crash left
-		if err := os.Remove(k.File); err != nil {
+		if err := folder.Remove(k.File); err != nil {
 			return err
 		}
 		err = fs.ErrNotExist
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		if private, err = keys.Generate(k.Type, k.Bits); err == nil {
-			err = keys.WritePrivate(k.File, private)
+			err = keys.WritePrivateFor(k.File, private, r.Owner, -1)
 		}
 	}
 	if err != nil {
-		return err
-	}
-	if err := os.Lchown(k.File, r.Owner, -1); err != nil {
 		return err
 	}
 	table, err := r.openKeyTable()
@@ -89,20 +87,6 @@ func (r *Rotation) make(k *ledger.Key) error {
 	}
 	k.Record = keys.RecordText(private.Public())
 	return nil
-}
-
-// makeFolder makes a folder that only the owner of keys can read, and those above it.
-func (r *Rotation) makeFolder(dir string) error {
-	if _, err := os.Stat(dir); err == nil {
-		return nil
-	}
-	if err := r.makeFolder(filepath.Dir(dir)); err != nil {
-		return err
-	}
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return err
-	}
-	return os.Lchown(dir, r.Owner, -1)
 }
 
 // switchTo has the rows that name the keys whose place k takes name k, and the daemon

@@ -1,6 +1,7 @@
 package dmarc
 
 import (
+	"context"
 	"fmt"
 	"strings"
 )
@@ -14,6 +15,15 @@ func Propose(domain, rua string) (name, text string, err error) {
 	if domain, err = domainName(domain); err != nil {
 		return "", "", err
 	}
+	u, err := reportsTo(domain, rua)
+	if err != nil {
+		return "", "", err
+	}
+	return prefix + domain, "v=DMARC1; p=none; rua=" + u.Text, nil
+}
+
+// reportsTo reads the rua of Propose.
+func reportsTo(domain, rua string) (URI, error) {
 	if rua == "" {
 		rua = "postmaster@" + domain
 	}
@@ -22,9 +32,33 @@ func Propose(domain, rua string) (name, text string, err error) {
 	}
 	u, ok := parseURI(rua)
 	if !ok {
-		return "", "", fmt.Errorf("%q is no address for reports; write one such as dmarc@%s", rua, domain)
+		return URI{}, fmt.Errorf("%q is no address for reports; write one such as dmarc@%s", rua, domain)
 	}
-	return prefix + domain, "v=DMARC1; p=none; rua=" + u.Text, nil
+	return u, nil
+}
+
+// Consent is the record that is missing for reports about domain to be sent to rua, which
+// is as for Propose: where that is at host, of another organization, host has to agree
+// (RFC 9990 §4). name is "" if nothing is missing. Where DNS does not answer, host may
+// have to.
+func Consent(ctx context.Context, r Resolver, domain, rua string) (name, text, host string) {
+	u, err := reportsTo(domain, rua)
+	if err != nil || u.Host == "" || u.Host == domain {
+		return "", "", ""
+	}
+	w := newWalker(r)
+	own, other := w.organization(ctx, domain), w.organization(ctx, u.Host)
+	if own.Err == nil && other.Err == nil && own.Domain == other.Domain {
+		return "", "", ""
+	}
+	name, text = Authorization(domain, u.Host)
+	texts, _, _ := r.LookupTXT(ctx, name) // an error leaves it open
+	for _, txt := range texts {
+		if _, agrees := ParseRecord(txt); agrees {
+			return "", "", ""
+		}
+	}
+	return name, text, u.Host
 }
 
 // Authorization is the TXT record by which host agrees to get reports about domain

@@ -148,6 +148,33 @@ func TestPropose(t *testing.T) {
 	}
 }
 
+// Who is to get the reports of another organization agrees first.
+func TestConsent(t *testing.T) {
+	z := newZone("")
+	for name, text := range map[string]string{
+		"_dmarc.quay.example": "p=none", "agreed.example._report._dmarc.fen.example": "", "_dmarc.broken.example": "p=none",
+	} {
+		z.txt[name] = []string{"v=DMARC1; " + text}
+	}
+	z.broken["_dmarc.lost.example"] = true
+	for _, tt := range []struct{ domain, rua, name string }{
+		{"quay.example", "", ""},
+		{"quay.example", "dmarc@quay.example", ""},
+		{"quay.example", "dmarc@mail.quay.example", ""},
+		{"mail.quay.example", "dmarc@quay.example", ""},
+		{"quay.example", "dmarc@fen.example", "quay.example._report._dmarc.fen.example"},
+		{"quay.example", "mailto:dmarc@fen.example", "quay.example._report._dmarc.fen.example"},
+		{"agreed.example", "dmarc@fen.example", ""},
+		{"quay.example", "dmarc@lost.example", "quay.example._report._dmarc.lost.example"},
+		{"quay.example", "no address", ""},
+	} {
+		name, text, host := Consent(t.Context(), z, tt.domain, tt.rua)
+		if name != tt.name || name != "" && (text != "v=DMARC1" || !strings.HasSuffix(name, "."+host)) {
+			t.Errorf("%s, %s: %q %q %q, want %q", tt.domain, tt.rua, name, text, host, tt.name)
+		}
+	}
+}
+
 // Whatever a domain publishes: what is read is within its bounds, the record that is
 // proposed in its place has no fault and stays as it is when it is mended again, and
 // nothing in the findings can steer a terminal.
