@@ -23,8 +23,13 @@ func (m manual) command(c *cobra.Command) string {
 	p.Text(long.described)
 	if !c.HasParent() {
 		p.Section("COMMANDS")
-		for _, sub := range documented(c)[1:] {
-			p.Item([]roff.Term{reference(pageName(sub), 1)}, sub.Short)
+		for _, g := range append(c.Groups(), &cobra.Group{Title: "Additional commands"}) {
+			p.Subsection(strings.TrimSuffix(g.Title, ":"))
+			for _, sub := range documented(c)[1:] {
+				if sub.GroupID == g.ID {
+					p.Item([]roff.Term{reference(pageName(sub), 1)}, sub.Short)
+				}
+			}
 		}
 	}
 	p.Section("OPTIONS")
