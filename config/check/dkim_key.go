@@ -255,13 +255,13 @@ func (c *Checker) kept(k *Key, f *finding.Finding) {
 	}
 	folder := barrier(k.File)
 	if folder == "" {
-		f.Fix = fmt.Sprintf("As root:\n  chown %s %s\n  chmod 0600 %[2]s", name, keys.Quote(k.File))
+		f.Fix = fmt.Sprintf("As root:\n  chown %s %s\n  chmod 0600 %[2]s\n  postseal reload", name, keys.Quote(k.File))
 		return
 	}
 	f.Code = KeyFolder
 	f.Text = fmt.Sprintf("The user %s may not pass the folder %s, and so cannot read the private keys below it.", name, folder)
 	f.Effect = "Mail that they should sign is deferred (on_internal_error)."
-	f.Fix = "As root:\n  chmod o+x " + keys.Quote(folder)
+	f.Fix = "As root:\n  chmod o+x " + keys.Quote(folder) + "\n  postseal reload"
 }
 
 // barrier is the folder nearest to the root, of those above a file, that we may not pass;
@@ -305,7 +305,7 @@ func (c *Checker) taken(k *Key, s *Section) {
 		f.Level = finding.Problem
 		f.Text = fmt.Sprintf("The running daemon cannot read the key %q, which its user can: %s.", k.Key, has.Error)
 		f.Effect = "Mail that it should sign is deferred, or signed with the key from before."
-		f.Fix = "If the file is new or in a new place, a restart lets the daemon get at it:\n  systemctl restart postseal"
+		f.Fix = "Have it read the key again; if the file is in a new place, a restart lets the daemon get at it:\n  postseal reload\n  systemctl restart postseal"
 	}
 	s.add(k.Name, f)
 }

@@ -142,22 +142,40 @@ func (i *inspection) moved(l place, out func(element) bool) string {
 // all lists, and where a service with main.cf's list has an action of its own.
 func (i *inspection) actions() {
 	seen := map[position]bool{}
+	var told []*absence
 	for _, l := range i.lists() {
-		i.actionsOf(l, i.service(l.service), seen)
+		told = i.actionsOf(l, i.service(l.service), seen, told)
 	}
 	for _, s := range i.intake {
 		if i.overridden(s, defaultAction) && !i.overridden(s, smtpList) {
-			i.actionsOf(place{name: smtpList}, s, seen)
+			told = i.actionsOf(place{name: smtpList}, s, seen, told)
 		}
+	}
+	for _, a := range told {
+		fix := a.fix
+		if fix == "" {
+			fix = i.fix(a.wiring.edits()...)
+		}
+		i.add(DefaultAction, finding.Warning, fmt.Sprintf("For postseal in %s, %s.", strings.Join(a.lists, " and "), a.text),
+			"While postseal is away, "+a.effect+".", fix)
 	}
 }
 
-// actionsOf looks at one list as a service has it; nil: as main.cf says.
-func (i *inspection) actionsOf(l place, s *Service, seen map[position]bool) {
+// absence is what is said of mail while we are away, in one or several lists.
+type absence struct {
+	text, effect string
+	lists        []string
+	wiring       *wiring // as it should be
+	fix          string  // why it cannot be changed
+}
+
+// actionsOf looks at one list as a service has it; nil: as main.cf says. One parameter
+// that is wrong for several lists is told once.
+func (i *inspection) actionsOf(l place, s *Service, seen map[position]bool, told []*absence) []*absence {
 	w := i.newWiring(i.Sockets)
 	items, err := w.items(l)
 	if err != nil {
-		return
+		return told
 	}
 	for _, item := range items {
 		if !w.isOurs(item.element) || seen[item.position] {
@@ -185,29 +203,33 @@ func (i *inspection) actionsOf(l place, s *Service, seen map[position]bool) {
 			continue
 		}
 		seen[item.position] = true
-		i.add(DefaultAction, finding.Warning, fmt.Sprintf("For postseal in %s, %s.", l, text),
-			"While postseal is away, "+effect+".", i.tempfail(w, item))
+		n := slices.IndexFunc(told, func(a *absence) bool { return !own && a.text == text })
+		if n < 0 {
+			n = len(told)
+			told = append(told, &absence{text: text, effect: effect, wiring: w})
+		}
+		told[n].lists = append(told[n].lists, l.String())
+		if err := tempfail(told[n].wiring, item); err != nil {
+			told[n].fix = sentence(err.Error())
+		}
 	}
+	return told
 }
 
 // tempfail is what makes one element say that mail is to come again later.
-func (i *inspection) tempfail(w *wiring, at item) string {
+func tempfail(w *wiring, at item) error {
 	text := "{" + at.address
 	for _, name := range slices.Sorted(maps.Keys(at.settings)) {
 		if name != "default_action" {
 			text += "," + name + "=" + at.settings[name]
 		}
 	}
-	err := w.rewrite(at.place, func(n int, e element) []element {
+	return w.rewrite(at.place, func(n int, e element) []element {
 		if n == at.index {
 			e = parseElement(text + ",default_action=tempfail}")
 		}
 		return []element{e}
 	})
-	if err != nil {
-		return sentence(err.Error())
-	}
-	return i.fix(w.edits()...)
 }
 
 // protocol looks at milter_protocol. In all versions but the oldest we ask for the macros

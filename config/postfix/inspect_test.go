@@ -167,6 +167,7 @@ func TestInspect(t *testing.T) {
 		{name: "others after us", main: "smtpd_milters = unix:p/s, inet:localhost:11332\n", want: []string{"note milter-after"}, text: "inet:localhost:11332 comes after"},
 		{name: "accept while we are away", main: "milter_default_action = accept\n", want: []string{"warning default-action"}, text: "milter_default_action is accept",
 			fix: "'smtpd_milters = {unix:p/s,default_action=tempfail}'", mends: true},
+		{name: "accept while we are away, in two lists", main: "milter_default_action = accept\nnon_smtpd_milters = unix:p/s\n", want: []string{"warning default-action"}, text: "in smtpd_milters and non_smtpd_milters, milter_default_action is accept", mends: true},
 		{name: "accept in braces", main: "smtpd_milters = { unix:p/s, default_action=accept, connect_timeout=5s }\n", want: []string{"warning default-action"},
 			fix: "'smtpd_milters = {unix:p/s,connect_timeout=5s,default_action=tempfail}'", mends: true},
 		{name: "reject while we are away", main: "milter_default_action = reject\n", want: []string{"warning default-action"}, mends: true},

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -51,9 +52,9 @@ func (m *lab) ask(words string) (a answer, exit error) {
 	return a, exit
 }
 
-// findings are what check says beside notes, as "SECTION CODE", and what it printed
-// of them in full.
-func (m *lab) findings() (codes []string, text string) {
+// findings are what check says beside notes, as "SECTION CODE", what it printed of them
+// in full, and what it tells to do.
+func (m *lab) findings() (codes []string, text string, fixes []string) {
 	m.t.Helper()
 	a, exit := m.ask("check " + domain)
 	var all []sectionAnswer
@@ -72,7 +73,7 @@ func (m *lab) findings() (codes []string, text string) {
 			}
 			text += fmt.Sprintf("%s %s: %s\n\t%s\n\t%s\n\t%s\n", s.Name, f.Level, f.Code, f.Text, f.Effect, f.Fix)
 			bad = bad || f.Level != "warning"
-			codes = append(codes, s.Name+" "+f.Code)
+			codes, fixes = append(codes, s.Name+" "+f.Code), append(fixes, f.Fix)
 			if f.Text == "" || f.Effect == "" || f.Fix == "" {
 				m.t.Errorf("a finding that lacks a sentence: %+v", f)
 			}
@@ -81,7 +82,7 @@ func (m *lab) findings() (codes []string, text string) {
 	if bad != (exit != nil) || bad == a.OK {
 		m.t.Errorf("exit status %v, ok %t, with\n%s", exit, a.OK, text)
 	}
-	return codes, text
+	return codes, text, fixes
 }
 
 // publish does what setup tells to do with the records: those that are missing or
@@ -141,7 +142,7 @@ func TestHowTo(t *testing.T) {
 
 	t.Run("others verify the mail", func(t *testing.T) { m.verified(t) })
 	t.Run("check has nothing to say", func(t *testing.T) {
-		if codes, text := m.findings(); len(codes) > 0 {
+		if _, text, _ := m.findings(); text != "" {
 			t.Errorf("check on a machine that setup made:\n%s", text)
 		}
 		t.Log(m.Shell("postseal check " + domain))
@@ -218,7 +219,7 @@ func (m *lab) verified(t *testing.T) {
 // breaks breaks one thing, has check name that and nothing else, and mends it.
 func (m *lab) breaks(t *testing.T, b breakage) {
 	m.t = t
-	r := strings.NewReplacer("RSA", m.selector("r"), "ED", m.selector("e"))
+	r := strings.NewReplacer("RSA", m.selector("r"), "EDKEY", m.publicKey(m.selector("e")), "ED", m.selector("e"))
 	m.Shell("set -e\n" + r.Replace(b.shell))
 	if len(b.update) > 0 {
 		for i := range b.update {
@@ -226,15 +227,54 @@ func (m *lab) breaks(t *testing.T, b breakage) {
 		}
 		m.update(append([]string{"zone " + domain}, b.update...)...)
 	}
-	codes, text := m.findings()
+	codes, text, fixes := m.findings()
 	if diff := cmp.Diff(b.want, codes); diff != "" {
 		t.Errorf("findings (-want +got):\n%s\n%s", diff, text)
 	}
 	t.Log(text)
+	if !b.hand && m.follow(fixes) {
+		if _, text, _ := m.findings(); text != "" {
+			t.Errorf("after what was told to do:\n%s", text)
+		}
+	}
 	m.mend()
-	if codes, text := m.findings(); len(codes) > 0 {
+	if _, text, _ := m.findings(); text != "" {
 		t.Fatalf("after it was mended:\n%s", text)
 	}
+}
+
+// told are the records of fixes, and their commands that change something.
+var (
+	toldRecord  = regexp.MustCompile(`(\S+)\.\s+(?:IN\s+)?TXT\s+\(?((?:\s*"(?:[^"\\]|\\.)*")+)`)
+	toldCommand = regexp.MustCompile(`(?m)^ *((?:postconf|postfix|chmod|chown|usermod|postseal reload|systemctl (?:re)?start) .*|postseal reload)$`)
+)
+
+// follow does what fixes tell to do, as far as that is commands and records, and reports
+// whether there are any.
+func (m *lab) follow(fixes []string) (any bool) {
+	m.t.Helper()
+	for _, fix := range fixes {
+		for _, record := range toldRecord.FindAllStringSubmatch(fix, -1) {
+			any = true
+			m.update("update delete "+record[1]+" TXT", "update add "+record[1]+" 60 TXT "+strings.Join(strings.Fields(record[2]), " "))
+		}
+		for _, command := range toldCommand.FindAllStringSubmatch(fix, -1) {
+			any = true
+			m.Shell(command[1])
+		}
+	}
+	return any
+}
+
+// publicKey is the value of p= of a selector.
+func (m *lab) publicKey(selector string) string {
+	m.t.Helper()
+	list := m.records(selector + "._domainkey." + domain)
+	if len(list) != 1 {
+		m.t.Fatalf("records of %s: %q", selector, list)
+	}
+	_, key, _ := strings.Cut(list[0], "p=")
+	return key
 }
 
 // selector is that of the key that setup made of a kind.

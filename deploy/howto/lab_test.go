@@ -77,6 +77,12 @@ func (m *lab) names() {
 	m.Write("/srv/resolver/unbound.conf", nameserver.ResolverConfig("/srv/resolver", "127.0.0.1", 53, nameAddress+"@53", anchors, zones...), 0o644)
 	m.service("resolver", "/usr/sbin/unbound -d -p -c /srv/resolver/unbound.conf")
 	m.Write("/etc/resolv.conf", "nameserver 127.0.0.1\n", 0o644)
+	m.serves()
+}
+
+// serves waits until the resolver answers, and validates.
+func (m *lab) serves() {
+	m.t.Helper()
 	m.Await("the resolver", func() bool {
 		out, _ := m.Try("dig SOA " + domain)
 		return strings.Contains(out, "flags: qr rd ra ad;")

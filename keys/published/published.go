@@ -111,20 +111,35 @@ func (r *Report) records(pub crypto.PublicKey) {
 		r.add(NotAKey, Problem, fmt.Sprintf("What stands there is no key record: %s.", Excerpt(others[0])),
 			"Publish the key record at this name. If a wildcard such as \"*.\" answers here, the key's own record takes its place.")
 		return
+	case len(keys) == 2 && (isCut(keys[0], keys[1]) || isCut(keys[1], keys[0])):
+		r.cut(keys[0])
+		return
 	case len(keys) > 1:
 		r.add(SeveralRecords, Problem, fmt.Sprintf("There are %d key records at the name; verifiers take any of them, or none (RFC 6376 §3.6.2.2).", len(keys)),
 			"Delete all but one. A second key needs a selector of its own.")
 	}
 	for _, o := range others {
 		if looksLikeKeyData(o) {
-			r.add(SplitRecord, Problem, fmt.Sprintf("The key is cut into several TXT records: one begins with %s.", Excerpt(o)),
-				"Put all of it into one TXT record, made of several strings (\"…\" \"…\").")
+			r.cut(o)
 			return
 		}
 		r.add(OtherText, Warning, fmt.Sprintf("Another text stands at the same name: %s.", Excerpt(o)),
 			"Delete it: some verifiers stumble over it.")
 	}
 	r.examine(choose(keys, pub), pub)
+}
+
+// isCut reports whether two texts are one key record, cut between two tags.
+func isCut(begin, end string) bool {
+	_, alone := dkim.ParseKeyRecord(begin)
+	_, joined := dkim.ParseKeyRecord(strings.TrimRight(begin, "; ") + "; " + end)
+	return alone != nil && joined == nil
+}
+
+// cut tells of a record in several.
+func (r *Report) cut(part string) {
+	r.add(SplitRecord, Problem, fmt.Sprintf("The key is cut into several TXT records: one begins with %s.", Excerpt(part)),
+		"Put all of it into one TXT record, made of several strings (\"…\" \"…\").")
 }
 
 // choose returns the record with pub, or else the first.

@@ -169,6 +169,7 @@ func TestSeveralRecords(t *testing.T) {
 		{"two keys, ours second", []string{"v=DKIM1; k=ed25519; p=" + data(t, ed), good}, []Code{SeveralRecords}, true},
 		{"two keys, neither ours", []string{"v=DKIM1; p=" + data(t, rsaKey(3072)), "v=DKIM1; p=" + data(t, rsaKey(4096))}, []Code{SeveralRecords, OtherKey}, false},
 		{"key cut into two records", []string{"v=DKIM1; p=" + p[:200], p[200:]}, []Code{SplitRecord}, false},
+		{"record cut between two tags", []string{"p=" + p, "v=DKIM1; k=rsa; "}, []Code{SplitRecord}, false},
 		{"rest of the key first", []string{p[200:], "v=DKIM1; p=" + p[:200]}, []Code{SplitRecord}, false},
 		{"another text beside it", []string{"v=spf1 -all", good}, []Code{OtherText}, true},
 		{"only other texts", []string{"v=spf1 -all", "hello"}, []Code{NotAKey}, false},
