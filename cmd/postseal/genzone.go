@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"crypto"
 	"fmt"
 	"os"
 	"os/signal"
@@ -126,13 +124,13 @@ func (f *genzoneFlags) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return exitError{exitConfig, errorIn{fmt.Errorf("key_table: %w", err), formOf(f.config)}}
 	}
-	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	list := zoneList{DryRun: f.dryRun, Records: []*zoneRecord{}, Skipped: []zoneTrouble{}, Problems: []zoneTrouble{}}
 	list.add(entries, domains, time.Duration(f.ttl)*time.Second)
 	switch {
 	case f.update.update:
-		err = f.send(ctx, cmd, &list)
+		err = f.send(cmd, &list)
+	case f.out != "" && len(list.Records) == 0 && len(list.Problems) > 0:
+		list.Problems = append(list.Problems, zoneTrouble{"", fmt.Sprintf("%s is left as it is: there is no record to be written", f.out)})
 	case f.out != "":
 		err = writeZones(f.out, list.zones())
 	}
@@ -207,14 +205,14 @@ func (l *zoneList) add(entries []keys.Entry, domains []string, ttl time.Duration
 
 // read reads the keys of rows, on all cores.
 func (l *zoneList) read(rows []keys.Entry, ttl time.Duration) {
-	public, errs := make([]crypto.PublicKey, len(rows)), make([]error, len(rows))
+	texts, errs := make([]string, len(rows)), make([]error, len(rows))
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i, e := range rows {
 		group.Go(func() error {
 			private, err := e.Private()
 			if errs[i] = err; err == nil {
-				public[i] = private.Public()
+				texts[i] = keys.RecordText(private.Public()) // which holds nothing of the key
 			}
 			return nil
 		})
@@ -230,21 +228,22 @@ func (l *zoneList) read(rows []keys.Entry, ttl time.Duration) {
 			l.Problems = append(l.Problems, zoneTrouble{e.Name, fmt.Sprintf("%s: %v", e.Where, err)})
 			continue
 		}
-		text := keys.RecordText(public[i])
 		if other := at[name]; other != nil {
-			if other.Value != text {
+			if other.Value != texts[i] {
 				l.Problems = append(l.Problems, zoneTrouble{e.Name, fmt.Sprintf("%s: its record is at %s, as that of the key %s is, which is another: give one of them a selector of its own", e.Where, name, other.Key)})
 			}
 			continue
 		}
-		r := zone.Record{Name: name, Text: text, TTL: ttl}
-		at[name] = &zoneRecord{Key: e.Name, Domain: e.Domain, Selector: e.Selector, Name: name, Host: r.Host(e.Domain), Value: text, Zone: r.String(), record: r}
+		r := zone.Record{Name: name, Text: texts[i], TTL: ttl}
+		at[name] = &zoneRecord{Key: e.Name, Domain: e.Domain, Selector: e.Selector, Name: name, Host: r.Host(e.Domain), Value: r.Text, Zone: r.String(), record: r}
 		l.Records = append(l.Records, at[name])
 	}
 }
 
 // send hands the records to DNS.
-func (f *genzoneFlags) send(ctx context.Context, cmd *cobra.Command, l *zoneList) error {
+func (f *genzoneFlags) send(cmd *cobra.Command, l *zoneList) error {
+	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	asker, err := f.dns.open(cmd, lookupTimeout)
 	if err != nil {
 		return err

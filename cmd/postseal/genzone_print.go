@@ -10,6 +10,7 @@ import (
 
 	"github.com/postseal/postseal/keys/zone"
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 )
 
 // print prints the list; the error is the exit status.
@@ -80,17 +81,24 @@ type zoneText struct{ domain, text string }
 // zones are the records as text, a part for each domain.
 func (l *zoneList) zones() []zoneText {
 	var list []zoneText
-	for _, r := range l.Records {
-		if n := len(list); n == 0 || list[n-1].domain != r.Domain {
-			list = append(list, zoneText{r.Domain, "; DKIM keys of " + r.Domain + "\n"})
+	var text strings.Builder
+	for i, r := range l.Records {
+		if i == 0 || l.Records[i-1].Domain != r.Domain {
+			text.WriteString("; DKIM keys of " + r.Domain + "\n")
 		}
-		list[len(list)-1].text += r.Zone
+		text.WriteString(r.Zone)
+		if i == len(l.Records)-1 || l.Records[i+1].Domain != r.Domain {
+			list = append(list, zoneText{r.Domain, text.String()})
+			text.Reset()
+		}
 	}
 	return list
 }
 
-// writeZones writes parts of zones to a file or, into a folder, each to DOMAIN.zone. A file
-// that is there is exchanged as a whole.
+// filesAtOnce is how many files are written at once: a disk takes them together.
+const filesAtOnce = 32
+
+// writeZones writes parts of zones to a file or, into a folder, each to DOMAIN.zone.
 func writeZones(out string, zones []zoneText) error {
 	info, err := os.Stat(out)
 	folder := err == nil && info.IsDir() || strings.HasSuffix(out, "/")
@@ -104,19 +112,32 @@ func writeZones(out string, zones []zoneText) error {
 	if err := os.Mkdir(out, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return exitError{exitFailed, err}
 	}
+	var group errgroup.Group
+	group.SetLimit(filesAtOnce)
 	for _, z := range zones {
-		if err := replaceText(filepath.Join(out, z.domain+".zone"), z.text); err != nil {
-			return err
-		}
+		group.Go(func() error { return replaceText(filepath.Join(out, z.domain+".zone"), z.text) })
 	}
-	return nil
+	return group.Wait()
 }
 
-// replaceText puts a file with text in the place of the one that is there.
+// replaceText has a file hold text. One that is there is exchanged as a whole, and one
+// that has the text is left alone; what is no regular file, such as /dev/stdout, is written
+// to.
 func replaceText(path, text string) error {
+	if info, err := os.Stat(path); err == nil {
+		if !info.Mode().IsRegular() {
+			return failedIf(os.WriteFile(path, []byte(text), 0))
+		}
+		if before, err := os.ReadFile(path); err == nil && string(before) == text {
+			return nil
+		}
+		if path, err = filepath.EvalSymlinks(path); err != nil {
+			return failedIf(err)
+		}
+	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".postseal-*")
 	if err != nil {
-		return exitError{exitFailed, err}
+		return failedIf(err)
 	}
 	_, err = f.WriteString(text)
 	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
@@ -124,7 +145,15 @@ func replaceText(path, text string) error {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
-		return exitError{exitFailed, errors.Join(err, os.Remove(f.Name()))}
+		err = errors.Join(err, os.Remove(f.Name()))
+	}
+	return failedIf(err)
+}
+
+// failedIf is an error with the exit status of work that could not be done.
+func failedIf(err error) error {
+	if err != nil {
+		return exitError{exitFailed, err}
 	}
 	return nil
 }
