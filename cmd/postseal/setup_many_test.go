@@ -92,7 +92,7 @@ func TestSetupKilled(t *testing.T) {
 	if os.Geteuid() != 0 {
 		site = site[:len(site)-2]
 	}
-	const domains = 60
+	const domains = 24 // an RSA key takes its time
 	var list strings.Builder
 	for i := range domains {
 		fmt.Fprintf(&list, "d%d.example\n", i)
@@ -108,8 +108,8 @@ func TestSetupKilled(t *testing.T) {
 		return files
 	}
 	before := make(map[string]string)
-	for _, stop := range []int{5, 40, 70} {
-		cmd := exec.Command(postseal, args...)
+	for _, stop := range []int{1, 8, 16} {
+		cmd := exec.Command("nice", slices.Concat([]string{"-n", "19", postseal}, args)...) // it must not be done before it is killed
 		var output bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &output, &output
 		if err := cmd.Start(); err != nil {
