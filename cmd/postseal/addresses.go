@@ -28,18 +28,23 @@ func ownAddresses() (public, private []netip.Addr) {
 	if len(public)+len(private) > 0 {
 		return public, private
 	}
-	list, err := net.InterfaceAddrs()
-	if err != nil {
-		return nil, nil
+	for _, a := range interfaceAddresses() {
+		public, private = sortAddress(a, public, private)
 	}
-	for _, l := range list {
-		if network, ok := l.(*net.IPNet); ok {
+	return public, private
+}
+
+// interfaceAddresses are all addresses that this machine has.
+func interfaceAddresses() (list []netip.Addr) {
+	all, _ := net.InterfaceAddrs() // who cannot see them has none
+	for _, one := range all {
+		if network, ok := one.(*net.IPNet); ok {
 			if a, ok := netip.AddrFromSlice(network.IP); ok {
-				public, private = sortAddress(a, public, private)
+				list = append(list, a.Unmap())
 			}
 		}
 	}
-	return public, private
+	return list
 }
 
 // sortAddress adds a to the public addresses, or to the private ones, if it is one that

@@ -42,9 +42,7 @@ func (s *setUp) makePlan(begun []setup.Change) error {
 	if err := s.findService(ctx); err != nil {
 		return err
 	}
-	if err := s.planAccount(ctx); err != nil {
-		return err
-	}
+	s.planAccount()
 	if s.site.New {
 		if err := s.plan.AddFiles(s.site); err != nil {
 			return exitError{exitFailed, err}
@@ -153,6 +151,11 @@ func (s *setUp) findSite() error {
 			return exitError{exitFailed, err}
 		}
 		s.site = site
+		for _, a := range interfaceAddresses() {
+			if s.mta != nil && a.IsGlobalUnicast() && s.mta.Relays(a) {
+				site.Hosts = append(site.Hosts, a)
+			}
+		}
 	} else {
 		cfg, err := loadConfig(s.cmd, s.config)
 		if err != nil {
@@ -217,22 +220,25 @@ func (s *setUp) findOwner() error {
 	return nil
 }
 
+// packagedAccount is what a package of ours has its user by: one that comes later goes on
+// with the user that is there.
+const packagedAccount = "/usr/lib/sysusers.d/postseal.conf"
+
 // planAccount plans the daemon's user, where it is missing.
-func (s *setUp) planAccount(context.Context) error {
+func (s *setUp) planAccount() {
 	name := s.site.Owner.User
 	if name == "" {
-		return nil
+		return
 	}
 	if _, err := user.Lookup(name); err == nil {
-		return nil
+		return
 	}
 	_, err := user.LookupGroup(name)
-	a := &setup.Account{Name: name, NewGroup: err != nil, Folders: []string{filepath.Join(filepath.Dir(s.config), "keys")}}
+	a := &setup.Account{Name: name, NewGroup: err != nil, Folders: []string{filepath.Join(filepath.Dir(s.config), "keys"), packagedAccount}}
 	if s.mta != nil {
 		a.Folders = append(a.Folders, filepath.Join(s.mta.Queue(), "postseal"))
 	}
 	s.plan.Add(a)
-	return nil
 }
 
 // findService finds out how the daemon runs.

@@ -67,7 +67,16 @@ func (s *setUp) takeBack() error {
 func (s *setUp) printBack(back []setup.Change) {
 	out := s.cmd.OutOrStdout()
 	p := terminal.Colors(out)
-	printSummary(out, p.Good("taken back"), setup.Summary(back, true))
+	var commands, others []setup.Change
+	for _, c := range back {
+		if _, is := c.(*setup.Command); is {
+			commands = append(commands, c)
+		} else {
+			others = append(others, c)
+		}
+	}
+	printSummary(out, p.Good("done"), setup.Summary(commands, true))
+	printSummary(out, p.Good("taken back"), setup.Summary(others, true))
 	printSummary(out, p.Warn("left"), s.shown.Left)
 	if slices.ContainsFunc(back, func(c setup.Change) bool { _, key := c.(*setup.PrivateKey); return key }) {
 		fmt.Fprintf(out, "\n%s leave the keys' records in DNS for a week: mail that was signed may still be on its way.\n", p.Bold("Next:"))

@@ -127,7 +127,7 @@ func (c *Config) Inspect(ctx context.Context, e Expect) finding.List {
 	i.actions()
 	i.protocol()
 	i.contentFilters()
-	i.networks(ctx)
+	i.relaying(ctx)
 	i.sockets(ctx)
 	i.outbound()
 	return i.found

@@ -94,12 +94,25 @@ func match(list []network, a netip.Addr) (n network, ok bool) {
 	return network{}, false
 }
 
-// networks holds mynetworks against the hosts whose mail is signed.
-func (i *inspection) networks(ctx context.Context) {
+// Relays reports whether mynetworks has an address: Postfix takes mail for anybody from it.
+// Tables and host names in mynetworks are not looked up.
+func (c *Config) Relays(a netip.Addr) bool {
+	list, _ := c.networks()
+	_, relays := match(list, a)
+	return relays
+}
+
+// networks is mynetworks; see parseNetworks.
+func (c *Config) networks() (list []network, whole bool) {
+	return parseNetworks(c.Value("mynetworks"), func(path string) ([]byte, error) { return readFile(filepath.Clean(path)) })
+}
+
+// relaying holds mynetworks against the hosts whose mail is signed.
+func (i *inspection) relaying(ctx context.Context) {
 	if i.Internal == nil || !i.signs {
 		return
 	}
-	mine, whole := parseNetworks(i.Value("mynetworks"), func(path string) ([]byte, error) { return readFile(filepath.Clean(path)) })
+	mine, whole := i.networks()
 	var unsigned, unrelayed []string
 	for _, a := range i.edges(mine) {
 		entry, relays := match(mine, a)

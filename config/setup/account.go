@@ -16,8 +16,8 @@ type Account struct {
 	Name string `json:"name"`
 	// NewGroup: the group is not there either.
 	NewGroup bool `json:"new_group,omitempty"`
-	// Folders are those that are theirs: while one of them is left, an undo keeps the
-	// account, or who gets its number next would own what is in them.
+	// Folders are those that are theirs, or that need them: while one of them is there, an
+	// undo keeps the account, or who gets its number next would own what is in them.
 	Folders []string `json:"folders,omitempty"`
 }
 
@@ -43,7 +43,7 @@ func (a *Account) do(ctx context.Context, s System, log func(Change) error) erro
 func (a *Account) revert(ctx context.Context, s System) (Left, error) {
 	for _, dir := range a.Folders {
 		if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
-			return Left{"the user " + a.Name, dir + " is theirs"}, nil
+			return Left{"the user " + a.Name, dir + " needs them"}, nil
 		}
 	}
 	if s.known(ctx, "passwd", a.Name) {

@@ -1,6 +1,7 @@
 package setup
 
 import (
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/postseal/postseal/config"
+	"github.com/postseal/postseal/config/dataset"
 	"github.com/postseal/postseal/config/opendkim"
 	"github.com/postseal/postseal/keys"
 )
@@ -220,5 +222,39 @@ func TestRequestMany(t *testing.T) {
 	r.Sign(&later, domains[:2])
 	if _, rows := count(&later); rows != 4 || len(later.Changes) != 1 {
 		t.Errorf("later: %d rows in %d changes", rows, len(later.Changes))
+	}
+}
+
+// A new list of hosts has this machine's own addresses that it is given.
+func TestHosts(t *testing.T) {
+	for _, hosts := range [][]netip.Addr{nil, {netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("2001:db8::7")}} {
+		dir := t.TempDir()
+		s, err := NewSite(dir+"/postseal.toml", "inet:8891@localhost", Owner{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Hosts = hosts
+		var plan Plan
+		if err := plan.AddFiles(s); err != nil {
+			t.Fatal(err)
+		}
+		if err := plan.Apply(t.Context(), System{}, nil, "", nil); err != nil {
+			t.Fatal(err)
+		}
+		set, err := dataset.Open(s.Config.InternalHosts, dataset.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := []string{}
+		for _, row := range set.Rows() {
+			got = append(got, row.Key)
+		}
+		want := []string{"127.0.0.1", "::1"}
+		for _, a := range hosts {
+			want = append(want, a.String())
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
 	}
 }

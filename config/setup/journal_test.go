@@ -123,6 +123,12 @@ func TestReadJournalErrors(t *testing.T) {
 		})
 	}
 	dir := t.TempDir()
+	if err := errors.Join(os.WriteFile(dir+"/huge", nil, 0o600), os.Truncate(dir+"/huge", maxJournal+1)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadJournal(dir + "/huge"); err == nil || !strings.Contains(err.Error(), "longer than") {
+		t.Errorf("one that is huge: %v", err)
+	}
 	if err := os.Symlink("/etc/passwd", dir+"/journal"); err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"slices"
 	"strings"
 
@@ -76,7 +77,7 @@ func (r *Rows) revert(context.Context, System) (Left, error) {
 	if err != nil {
 		return Left{}, err
 	}
-	if size := int(r.Size); len(now) >= size && sum(now[:size]) == r.Sum && strings.HasPrefix(table.Addition(string(now[:size]), r.Rows), string(now[size:])) {
+	if size := int(r.Size); size >= 0 && len(now) >= size && sum(now[:size]) == r.Sum && strings.HasPrefix(table.Addition(string(now[:size]), r.Rows), string(now[size:])) {
 		return Left{}, errors.Join(f.Truncate(r.Size), f.Sync())
 	}
 	rest, n := without(now, r.Rows)
@@ -84,4 +85,25 @@ func (r *Rows) revert(context.Context, System) (Left, error) {
 		return Left{}, nil
 	}
 	return Left{r.Path, changed + "; only what setup added was taken out"}, replace(r.Path, rest)
+}
+
+// rows plans rows, if there are any.
+func (p *Plan) rows(r *Rows) {
+	if len(r.Rows) == 0 {
+		return
+	}
+	r.Before, _ = os.ReadFile(r.Path) // one that is to be made is not there yet
+	for _, c := range p.Changes {
+		switch c := c.(type) {
+		case *File:
+			if c.Path == r.Path {
+				r.Before = c.After
+			}
+		case *Rows:
+			if c.Path == r.Path {
+				r.Before = append(slices.Clone(r.Before), table.Addition(string(r.Before), c.Rows)...)
+			}
+		}
+	}
+	p.Add(r)
 }

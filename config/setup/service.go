@@ -2,24 +2,12 @@ package setup
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/postseal/postseal/config"
-	"github.com/postseal/postseal/deploy"
-)
-
-// Names and places of the units.
-const (
-	serviceUnit = "postseal.service"
-	socketUnit  = "postseal.socket"
-	unitFolder  = "/etc/systemd/system"
 )
 
 // Service is how the daemon is started on a machine.
@@ -150,22 +138,6 @@ func (v *Service) units(ctx context.Context, m System, plan *Plan, s *Site) (uni
 	return units, true, nil
 }
 
-// addUnits adds to plan the files of units, as far as there are texts for them and a run
-// that was cut off has not made them. It returns their names.
-func addUnits(plan *Plan, texts map[string]string, names ...string) (units []string) {
-	for _, u := range names {
-		text, ok := texts[u]
-		if !ok {
-			continue
-		}
-		units = append(units, u)
-		if path := filepath.Join(unitFolder, u); !exists(path) {
-			plan.Add(&File{Path: path, New: true, Mode: 0o644, After: []byte(text)})
-		}
-	}
-	return units
-}
-
 // configArgument is -c in what systemctl tells of ExecStart.
 var configArgument = regexp.MustCompile(` (?:-c|--config)[ =]([^ ;]+)`)
 
@@ -183,77 +155,4 @@ func (v *Service) listens(s *Site, path string) bool {
 		network, address, err := config.ParseSocket(spec)
 		return err == nil && network == "unix" && address == path
 	})
-}
-
-// plain are the paths that a unit can have without quoting.
-var plain = regexp.MustCompile(`^[A-Za-z0-9/._@+-]+$`)
-
-// unitTexts are the units for the configuration: the package's, with the program and the
-// configuration of this machine. The socket's is among them if the set-up chooses the
-// socket.
-func (v *Service) unitTexts(s *Site) (map[string]string, error) {
-	if !plain.MatchString(v.Program) || !plain.MatchString(s.Path) {
-		return nil, fmt.Errorf("a unit of systemd cannot name %q and %q; move them to places with plain names", v.Program, s.Path)
-	}
-	service := set(deploy.Service, "ExecStart", v.command("serve", s))
-	service = set(service, "ExecReload", v.command("reload", s))
-	service = set(service, "User", s.Owner.User)
-	service = set(service, "Group", s.Owner.Group)
-	if dir, ok := strings.CutPrefix(s.Config.RuntimeDirectory, "/run/"); ok && !strings.Contains(dir, "/") && dir != "postseal" {
-		service = set(service, "RuntimeDirectory", "postseal "+dir)
-	}
-	texts := map[string]string{}
-	var write []string
-	for _, spec := range s.Config.Socket {
-		network, address, err := config.ParseSocket(spec)
-		if err != nil || network != "unix" || !plain.MatchString(address) {
-			continue
-		}
-		if s.New {
-			socket := set(deploy.Socket, "ListenStream", address)
-			socket = set(socket, "SocketUser", s.Owner.User)
-			texts[socketUnit] = set(socket, "SocketGroup", s.Owner.Group)
-		}
-		write = append(write, "-"+filepath.Dir(address))
-	}
-	if write != nil {
-		service = set(service, "ReadWritePaths", strings.Join(write, " "))
-	}
-	if texts[socketUnit] == "" {
-		service = strings.ReplaceAll(service, "Also="+socketUnit+"\n", "")
-	}
-	texts[serviceUnit] = service
-	return texts, nil
-}
-
-// set gives the first line NAME=... of a unit another value.
-func set(unit, name, value string) string {
-	at := regexp.MustCompile(`(?m)^` + name + `=.*$`).FindStringIndex(unit)
-	if at == nil {
-		return unit
-	}
-	return unit[:at[0]] + name + "=" + value + unit[at[1]:]
-}
-
-// runnable wants a program that the service's user can run, in its sandbox.
-func runnable(program string) error {
-	advice := fmt.Errorf("the service's user cannot run %s where it is; first: install -m 755 %s /usr/local/bin/postseal, and run that", program, program)
-	for _, dir := range []string{"/home/", "/root/", "/tmp/", "/var/tmp/", "/run/user/", "/dev/"} {
-		if strings.HasPrefix(program, dir) {
-			return advice
-		}
-	}
-	for path := program; path != "/"; path = filepath.Dir(path) {
-		info, err := os.Stat(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			return advice
-		}
-		if err != nil {
-			return err
-		}
-		if info.Mode().Perm()&0o001 == 0 {
-			return advice
-		}
-	}
-	return nil
 }

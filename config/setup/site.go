@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -28,19 +29,22 @@ type Site struct {
 	New    bool
 	// OpenDKIM: the file is an opendkim.conf.
 	OpenDKIM bool
+	// Hosts are this machine's own addresses beside 127.0.0.1 and ::1, whose mail a new
+	// configuration has signed, too.
+	Hosts []netip.Addr
 	// Owner is the daemon's user, with their group; zero where this process makes
 	// files for itself.
 	Owner Owner
 }
 
-// listsFile is the name of the list of hosts whose mail is signed.
+// Names of the files beside a new postseal.toml.
 const (
 	keyTableFile     = "key.table"
 	signingTableFile = "signing.table"
 	hostsFile        = "trusted.hosts"
 )
 
-// Texts of the files beside a new postseal.toml.
+// Their texts.
 const (
 	keyTableText = `# Which keys there are: name, and domain:selector:file. "postseal setup" and
 # "postseal genkey --add" add rows here and in signing.table.
@@ -53,7 +57,22 @@ const (
 127.0.0.1
 ::1
 `
+	ownHostsText = `# This machine's own addresses, which Postfix relays for (mynetworks); take out those
+# that it has no more.
+`
 )
+
+// hosts is the text of the list of hosts.
+func (s *Site) hosts() []byte {
+	text := hostsText
+	for i, a := range s.Hosts {
+		if i == 0 {
+			text += ownHostsText
+		}
+		text += a.String() + "\n"
+	}
+	return []byte(text)
+}
 
 // NewSite is the configuration that a set-up makes at path, in a folder of its own,
 // with a socket as [config.ParseSocket] takes it.
@@ -102,7 +121,7 @@ func (p *Plan) AddFiles(s *Site) error {
 		name string
 		text []byte
 	}{
-		{keyTableFile, []byte(keyTableText)}, {signingTableFile, []byte(signingTableText)}, {hostsFile, []byte(hostsText)},
+		{keyTableFile, []byte(keyTableText)}, {signingTableFile, []byte(signingTableText)}, {hostsFile, s.hosts()},
 		{filepath.Base(s.Path), text},
 	} {
 		path := filepath.Join(dir, f.name)
@@ -131,9 +150,6 @@ func (p *Plan) folder(path string, mode fs.FileMode, owner Owner) {
 	p.Add(&Folder{Path: path, Mode: mode, Owner: owner})
 }
 
-// Errors of a configuration that rows cannot be added to.
-var errNoTables = errors.New("it has no key_table and signing_table")
-
 // tables are the files of the two tables.
 func (s *Site) tables() (key, signing string, err error) {
 	c := s.Config
@@ -141,7 +157,7 @@ func (s *Site) tables() (key, signing string, err error) {
 		if c.Domain.IsSet() {
 			return "", "", fmt.Errorf("%s signs with key_file alone, and has no tables that a domain can be added to", s.Path)
 		}
-		return "", "", fmt.Errorf("%s: %w", s.Path, errNoTables)
+		return "", "", fmt.Errorf("%s: it has no key_table and signing_table", s.Path)
 	}
 	if key = c.KeyTable.File(c.BaseDirectory); key == "" {
 		return "", "", fmt.Errorf("%s: key_table is no file that a row can be added to; it is %q", s.Path, brief(c.KeyTable))

@@ -453,3 +453,28 @@ func TestApplyMeanwhile(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// A journal may say anything of a table that was changed since.
+func TestUndoWrongSize(t *testing.T) {
+	for _, size := range []int64{-1, 1 << 40} {
+		m := newMachine(t)
+		m.write(t, "old.table", "a 1\nmine 2\n")
+		left, err := (&Rows{Path: m.dir + "/old.table", Rows: []string{"a 1"}, Size: size}).revert(t.Context(), System{})
+		if text, _ := os.ReadFile(m.dir + "/old.table"); err != nil || left == (Left{}) || string(text) != "mine 2\n" {
+			t.Errorf("%q, %v, %v", text, left, err)
+		}
+	}
+}
+
+// A link that somebody has put in the place of a folder is theirs, and so is what is in
+// the folder that it leads to.
+func TestUndoLink(t *testing.T) {
+	dir := t.TempDir()
+	if err := errors.Join(os.Mkdir(dir+"/theirs", 0o700), os.Symlink("theirs", dir+"/ours")); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := (&Folder{Path: dir + "/ours"}).revert(t.Context(), System{}); err != nil || left != (Left{}) {
+		t.Errorf("%v, %v", left, err)
+	}
+	wantFiles(t, dir, "ours", "theirs")
+}
