@@ -78,6 +78,9 @@ func daemonSection(status milter.Status, dir string, answers bool, err error) *S
 			Effect: "Postfix does with mail what milter_default_action says: it is deferred, or leaves unsigned.",
 			Fix:    "Start it, and see why it stopped:\n  systemctl start postseal\n  journalctl -u postseal -n 50",
 		})
+	case errors.Is(err, fs.ErrPermission):
+		err = fmt.Errorf("this user may not use %s", socket)
+		fallthrough
 	case err != nil:
 		s.Summary = "could not be asked"
 		s.add("", finding.Finding{

@@ -115,7 +115,7 @@ func (c *Checker) dkim(ctx context.Context, domain string, s *Section) {
 	c.firstOnly(s.Keys, lists)
 	for _, l := range lists {
 		for _, f := range l.Findings {
-			if f.Code != KeyFolder || !slices.ContainsFunc(s.Findings, func(told Finding) bool { return told.Finding == f.Finding }) {
+			if f.Subject != "" || !slices.Contains(s.Findings, f) { // one without is about all keys
 				s.add(f.Subject, f.Finding)
 			}
 		}

@@ -44,7 +44,10 @@ func (c *Checker) file(k *Key, s *Section) {
 		f.Text = fmt.Sprintf("Other users may read or replace the private key, so that it is not used: %s.", unsafe.Reason)
 		f.Fix = "As root:\n  " + unsafe.Fix
 	case errors.Is(k.err, fs.ErrPermission) && c.Stranger:
-		f.Level, f.Effect, f.Fix = LevelUnknown, "Nothing is known of the key.", "Run this as root, which asks as the daemon's user does."
+		f.Level, f.Text = LevelUnknown, "This user may not read the private keys, as it should be."
+		f.Effect, f.Fix = "Whether the daemon can, and which keys they are, is not known.", "Run this as root, which asks as the daemon's user does."
+		s.add("", f)
+		return
 	case errors.Is(k.err, fs.ErrPermission):
 		c.kept(k, &f)
 	}

@@ -147,7 +147,7 @@ func TestHost(t *testing.T) {
 func TestDaemonSection(t *testing.T) {
 	compare(t, daemonSection(milter.Status{Version: "1.0", PID: 7}, "", false, nil), nil, OK, "postseal 1.0, process 7, keys: 0")
 	compare(t, daemonSection(milter.Status{LastReload: milter.Reloaded{Problems: []string{"no", "nor"}}}, "", false, nil), []string{"problem:not-reloaded"}, Problem, "")
-	compare(t, daemonSection(milter.Status{}, "", false, errors.New("permission denied")), []string{"unknown:not-asked"}, Unknown, "")
+	compare(t, daemonSection(milter.Status{}, "", false, &fs.PathError{Err: fs.ErrPermission}), []string{"unknown:not-asked"}, Unknown, "")
 }
 
 // Nobody answers at the control socket: the daemon does not run, unless a milter answers
