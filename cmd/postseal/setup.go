@@ -79,8 +79,8 @@ for them, and --update hands them to the zones' name servers by dynamic update (
 signed with the key of --tsig-key; one that would take the place of another is told, and
 left to --replace.
 
-With --wait nothing is signed with the new keys before every name server of the domain
-shows them; SPF and DMARC do not hold that up. When it ends before that, the same command
+With --wait each domain is signed with its new keys as soon as all of its name servers
+show them; SPF and DMARC do not hold that up. When it ends before that, the same command
 goes on. --nameserver has these asked in place of the domain's own.
 
 With --json: {dry_run, changes: [{kind, text, diff}], left, domains: [{domain, keys: [{name,
@@ -139,6 +139,7 @@ type setUp struct {
 	service *setup.Service
 	plan    setup.Plan
 	domains []*setup.Domain
+	signed  []setup.Change // what --wait has had signed
 	request *setup.Request
 	records *recordBook
 	shown   setupShown

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -79,6 +80,49 @@ func TestSetupWait(t *testing.T) {
 	out, errs = run(exitFailed, append([]string{"late.example", "example.com", "--timeout", "1s"}, update...)...)
 	if !strings.Contains(errs, "to go on: ") || !strings.Contains(out, "refuses to change") || strings.Contains(readFile(t, filepath.Join(dir, "signing.table")), "late.example") {
 		t.Errorf("%s\n%s", out, errs)
+	}
+}
+
+// Each domain is signed as soon as its keys are to be seen, though others never are; what
+// ends the wait leaves it so, and one undo takes all of it back.
+func TestSetupWaitEach(t *testing.T) {
+	t.Parallel()
+	s := nameserver.Start(t, nameserver.Zone{Name: "early.example"}, nameserver.Zone{Name: "never.example", Rules: "allow-update { none; };"})
+	dir, site := emptySite(t)
+	if os.Geteuid() != 0 {
+		site = site[:len(site)-2]
+	}
+	var out, errs program.Output
+	root := newRoot()
+	root.SetArgs(slices.Concat([]string{"setup", "never.example", "early.example", "--wait", "--selector", "t1", "--nameserver", s.Addr,
+		"--update", "--server", s.Addr, "--tsig-key", s.KeyFile}, site))
+	root.SetOut(&out)
+	root.SetErr(&errs)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- root.ExecuteContext(ctx) }()
+	table := filepath.Join(dir, "signing.table")
+	for end := time.Now().Add(2 * time.Minute); readFile(t, table) == ""; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			break
+		}
+	}
+	cancel()
+	err := <-ended
+	if got := readFile(t, table); got != "*@early.example t1r._domainkey.early.example\n*@early.example t1e._domainkey.early.example\n" {
+		t.Fatalf("signing table:\n%s\n%v\n%s%s", got, err, out.String(), errs.String())
+	}
+	if err == nil || !strings.Contains(err.Error(), "ended while 2 of 4 keys were still waited for") || !strings.Contains(out.String(), "rows in "+table) {
+		t.Errorf("%v\n%s", err, out.String())
+	}
+	command(t, exitOK, "setup", "--undo", "--journal", filepath.Join(dir, "state", "journal"))
+	for _, name := range []string{"signing.table", "key.table"} {
+		if text := readFile(t, filepath.Join(dir, name)); text != "" {
+			t.Errorf("%s: %s", name, text)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "keys")); err == nil {
+		t.Error("there are keys")
 	}
 }
 

@@ -30,7 +30,7 @@ func (s *setUp) takeBack() error {
 		return nil
 	}
 	if !s.all {
-		entries = entries[len(entries)-1:]
+		entries = lastRun(entries)
 	}
 	var back []setup.Change
 	var left []setup.Left
@@ -81,6 +81,16 @@ func (s *setUp) printBack(back []setup.Change) {
 	if slices.ContainsFunc(back, func(c setup.Change) bool { _, key := c.(*setup.PrivateKey); return key }) {
 		fmt.Fprintf(out, "\n%s leave the keys' records in DNS for a week: mail that was signed may still be on its way.\n", p.Bold("Next:"))
 	}
+}
+
+// lastRun are the entries of the last run: one with --wait has several, as long as no
+// other run came between them.
+func lastRun(entries []setup.Entry) []setup.Entry {
+	n := len(entries) - 1
+	for n > 0 && entries[n-1].Time.Equal(entries[n].Time) && entries[n-1].About == entries[n].About {
+		n--
+	}
+	return entries[n:]
 }
 
 // stopped says what was done and what was not, and what to do.

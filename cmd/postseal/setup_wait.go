@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/postseal/postseal/cmd/postseal/terminal"
@@ -34,8 +35,8 @@ func (f *waitFlags) check(cmd *cobra.Command) error {
 	return nil
 }
 
-// waitAndSign waits for the keys that do not sign yet, and adds the rows that have them
-// sign. When the time is up it does so for the domains whose keys are to be seen.
+// waitAndSign waits for the keys that do not sign yet. Each domain is signed as soon as all
+// of its keys are to be seen, whatever becomes of the others.
 func (s *setUp) waitAndSign() error {
 	var list []*setup.Key
 	for _, d := range s.domains {
@@ -49,19 +50,15 @@ func (s *setUp) waitAndSign() error {
 		return nil
 	}
 	missing, err := s.await(list)
-	if err != nil && s.cmd.Context().Err() != nil {
-		return exitError{exitFailed, fmt.Errorf("ended while %d of %d keys were still waited for; nothing signs with the new keys yet\nto go on: %s", len(missing), len(list), s.commandLine())}
+	if !s.json {
+		printChanges(s.cmd.OutOrStdout(), s.signed)
 	}
-	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return err
-	}
-	var ready []string
-	for _, d := range s.domains {
-		if len(d.Keys) > 0 && !slices.ContainsFunc(d.Keys, func(k *setup.Key) bool { _, ok := missing[k]; return ok }) {
-			ready = append(ready, d.Name)
-		}
-	}
-	if err := s.sign(ready); err != nil {
+	switch {
+	case err == nil:
+		return nil
+	case s.cmd.Context().Err() != nil:
+		return exitError{exitFailed, fmt.Errorf("ended while %d of %d keys were still waited for; nothing signs with them yet\nto go on: %s", len(missing), len(list), s.commandLine())}
+	case !errors.Is(err, context.DeadlineExceeded):
 		return err
 	}
 	told := 0
@@ -73,14 +70,13 @@ func (s *setUp) waitAndSign() error {
 			}
 		}
 	}
-	if len(missing) > 0 {
-		fmt.Fprintf(s.cmd.ErrOrStderr(), "postseal: %d of %d keys are not to be seen everywhere after %s, and do not sign; to go on: %s\n", len(missing), len(list), s.timeout, s.commandLine())
-		s.failed = true
-	}
+	fmt.Fprintf(s.cmd.ErrOrStderr(), "postseal: %d of %d keys are not to be seen everywhere after %s, and do not sign; to go on: %s\n", len(missing), len(list), s.timeout, s.commandLine())
+	s.failed = true
 	return nil
 }
 
-// await waits until name servers show the keys.
+// await waits until name servers show the keys, and has each domain signed whose keys they
+// show.
 func (s *setUp) await(list []*setup.Key) (missing map[*setup.Key]string, err error) {
 	see, _, err := s.dns.sights(s.cmd)
 	if err != nil {
@@ -94,6 +90,10 @@ func (s *setUp) await(list []*setup.Key) (missing map[*setup.Key]string, err err
 	}
 	p := terminal.NewProgress(s.cmd.ErrOrStderr(), time.Now, "keys in DNS", 0, len(list))
 	defer p.Done()
+	left := make(map[string]int) // keys of a domain that are not seen
+	for _, k := range list {
+		left[k.Domain]++
+	}
 	return setup.Waiting{
 		Look: func(ctx context.Context, k *setup.Key) (bool, string) {
 			sight, err := see(ctx, k.Domain, k.Selector, k.Public())
@@ -105,10 +105,22 @@ func (s *setUp) await(list []*setup.Key) (missing map[*setup.Key]string, err err
 			}
 			for _, n := range sight.Servers {
 				if !n.Shows {
-					return false, fmt.Sprintf("%s %s: %s", n.Server, n.Address, n.Why)
+					return false, fmt.Sprintf("%s: %s", strings.TrimSpace(n.Server+" "+n.Address), n.Why)
 				}
 			}
 			return true, ""
+		},
+		Seen: func(list []*setup.Key) error {
+			if err := s.cmd.Context().Err(); err != nil {
+				return err
+			}
+			var ready []string
+			for _, k := range list {
+				if left[k.Domain]--; left[k.Domain] == 0 {
+					ready = append(ready, k.Domain)
+				}
+			}
+			return s.sign(ready)
 		},
 		Pause: setup.Pause,
 		Told:  func(seen int, why string) { p.Set(seen, printable(why)) },
@@ -126,6 +138,9 @@ func (s *setUp) sign(domains []string) error {
 		return err
 	}
 	defer journal.Close()
+	if _, err := journal.Mend(s.cmd.Context(), s.system); err != nil { // of somebody else's run
+		return exitError{exitFailed, err}
+	}
 	if err := s.findSite(); err != nil {
 		return err
 	}
@@ -152,8 +167,9 @@ func (s *setUp) sign(domains []string) error {
 	if err := s.apply(journal); err != nil {
 		return err
 	}
-	if !s.json {
-		printChanges(s.cmd.OutOrStdout(), s.plan.Changes)
+	s.signed = append(s.signed, s.plan.Changes...)
+	for _, c := range s.plan.Changes {
+		s.shown.add(c)
 	}
 	return nil
 }

@@ -24,19 +24,26 @@ type Waiting struct {
 	Look func(ctx context.Context, k *Key) (seen bool, why string)
 	// Pause waits between two looks; its error, that of ctx, ends the wait.
 	Pause func(ctx context.Context, d time.Duration) error
+	// Seen is given the keys that a look has seen; its error ends the wait.
+	Seen func(list []*Key) error
 	// Told is told after each look how many are seen, and why one of the others is not.
 	Told func(seen int, why string)
 }
 
 // Wait looks until each of the keys has been seen. It returns those that have not, with
-// the last reason for each, and the error of ctx if there are some.
+// the last reason for each, and the error of Pause or Seen if there are some.
 func (w Waiting) Wait(ctx context.Context, list []*Key) (missing map[*Key]string, err error) {
 	missing = make(map[*Key]string, len(list))
 	for _, k := range list {
 		missing[k] = ""
 	}
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		w.look(ctx, list, missing)
+		seen := w.look(ctx, list, missing)
+		if len(seen) > 0 {
+			if err := w.Seen(seen); err != nil {
+				return missing, err
+			}
+		}
 		if ctx.Err() == nil {
 			w.Told(len(list)-len(missing), first(list, missing))
 		}
@@ -49,8 +56,8 @@ func (w Waiting) Wait(ctx context.Context, list []*Key) (missing map[*Key]string
 	}
 }
 
-// look looks for the keys that are missing.
-func (w Waiting) look(ctx context.Context, list []*Key, missing map[*Key]string) {
+// look looks for the keys that are missing, and returns those that it has seen.
+func (w Waiting) look(ctx context.Context, list []*Key, missing map[*Key]string) (seen []*Key) {
 	var mu sync.Mutex
 	var group errgroup.Group
 	group.SetLimit(looksAtOnce * runtime.GOMAXPROCS(0))
@@ -62,13 +69,14 @@ func (w Waiting) look(ctx context.Context, list []*Key, missing map[*Key]string)
 			continue
 		}
 		group.Go(func() error {
-			seen, why := w.Look(ctx, k)
+			there, why := w.Look(ctx, k)
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
 			case ctx.Err() != nil: // the reason would be that
-			case seen:
+			case there:
 				delete(missing, k)
+				seen = append(seen, k)
 			default:
 				missing[k] = why
 			}
@@ -76,6 +84,7 @@ func (w Waiting) look(ctx context.Context, list []*Key, missing map[*Key]string)
 		})
 	}
 	_ = group.Wait() // none returns an error
+	return seen
 }
 
 // first is the reason of the first key that is missing.

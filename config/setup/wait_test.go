@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Each key is looked for until it has been seen, and then no more; the pauses grow up to
+// Each key is looked for until it has been seen, which is told at once, and then no more; the pauses grow up to
 // a minute; what ends the wait leaves those that were not seen, each with its reason.
 func TestWait(t *testing.T) {
 	a, b, c := &Key{Name: "a"}, &Key{Name: "b"}, &Key{Name: "c"}
@@ -22,17 +22,18 @@ func TestWait(t *testing.T) {
 		end     int          // the pause that fails
 		looks   string
 		told    string
+		seen    string // by each look
 		missing string
 		pauses  []time.Duration
 	}{
-		{"at once", map[*Key]int{a: 1, b: 1, c: 1}, 0, "abc", "3 ", "", nil},
-		{"one after the other", map[*Key]int{a: 2, b: 3, c: 1}, 0, "abc ab b", "1 no a,2 no b,3 ", "", []time.Duration{5 * time.Second, 10 * time.Second}},
-		{"ended", map[*Key]int{b: 1}, 5, "abc ac ac ac ac", "1 no a,1 no a,1 no a,1 no a,1 no a", "a: no a, c: no c",
+		{"at once", map[*Key]int{a: 1, b: 1, c: 1}, 0, "abc", "3 ", "abc", "", nil},
+		{"one after the other", map[*Key]int{a: 2, b: 3, c: 1}, 0, "abc ab b", "1 no a,2 no b,3 ", "c a b", "", []time.Duration{5 * time.Second, 10 * time.Second}},
+		{"ended", map[*Key]int{b: 1}, 5, "abc ac ac ac ac", "1 no a,1 no a,1 no a,1 no a,1 no a", "b    ", "a: no a, c: no c",
 			[]time.Duration{5 * time.Second, 10 * time.Second, 20 * time.Second, 40 * time.Second, time.Minute}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var mu sync.Mutex
-			looks := []string{""}
+			looks, seen := []string{""}, []string{""}
 			var told []string
 			var pauses []time.Duration
 			over := errors.New("over")
@@ -44,8 +45,14 @@ func TestWait(t *testing.T) {
 					looks[n-1] += k.Name
 					return tt.seenAt[k] > 0 && n >= tt.seenAt[k], "no " + k.Name
 				},
+				Seen: func(list []*Key) error {
+					for _, k := range list {
+						seen[len(seen)-1] += k.Name
+					}
+					return nil
+				},
 				Pause: func(_ context.Context, d time.Duration) error {
-					looks, pauses = append(looks, ""), append(pauses, d)
+					looks, seen, pauses = append(looks, ""), append(seen, ""), append(pauses, d)
 					if len(pauses) == tt.end {
 						return over
 					}
@@ -57,15 +64,20 @@ func TestWait(t *testing.T) {
 				t.Errorf("error %v", err)
 			}
 			if tt.end > 0 {
-				looks = looks[:len(looks)-1]
+				looks, seen = looks[:len(looks)-1], seen[:len(seen)-1]
 			}
-			for i, l := range looks { // they run side by side
-				letters := strings.Split(l, "")
-				slices.Sort(letters)
-				looks[i] = strings.Join(letters, "")
+			for _, list := range [][]string{looks, seen} { // they run side by side
+				for i, l := range list {
+					letters := strings.Split(l, "")
+					slices.Sort(letters)
+					list[i] = strings.Join(letters, "")
+				}
 			}
 			if got := strings.Join(looks, " "); got != tt.looks {
 				t.Errorf("looked for %q, want %q", got, tt.looks)
+			}
+			if got := strings.Join(seen, " "); got != tt.seen {
+				t.Errorf("saw %q, want %q", got, tt.seen)
 			}
 			if got := strings.Join(told, ","); got != tt.told {
 				t.Errorf("told %q, want %q", got, tt.told)
@@ -103,6 +115,19 @@ func TestWaitEnds(t *testing.T) {
 		Told:  func(int, string) {},
 	}.Wait(ctx, []*Key{k})
 	if !errors.Is(err, context.Canceled) || missing[k] != "not there" {
+		t.Errorf("%v, %v", missing, err)
+	}
+}
+
+// An error of what is done with the keys ends the wait.
+func TestWaitFails(t *testing.T) {
+	failed := errors.New("failed")
+	a, b := &Key{Name: "a"}, &Key{Name: "b"}
+	missing, err := Waiting{
+		Look: func(_ context.Context, k *Key) (bool, string) { return k == a, "not there" },
+		Seen: func([]*Key) error { return failed },
+	}.Wait(t.Context(), []*Key{a, b})
+	if !errors.Is(err, failed) || len(missing) != 1 || missing[b] != "not there" {
 		t.Errorf("%v, %v", missing, err)
 	}
 }
