@@ -301,7 +301,7 @@ func runProgram(ctx context.Context, argv ...string) (string, error) {
 		path, err = exec.LookPath(filepath.Join(dir, name))
 	}
 	if err != nil {
-		return "", fmt.Errorf("there is no program %s on this machine", name)
+		return "", fmt.Errorf("%s: %w", name, setup.ErrNoProgram)
 	}
 	cmd := exec.CommandContext(ctx, path, argv[1:]...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C")

@@ -41,9 +41,12 @@ func (l Left) String() string { return l.What + ": " + l.Why }
 // System is what changes use beside files.
 type System struct {
 	// Run runs a program and returns what it prints on both outputs. The error says
-	// which program it was and quotes its last words.
+	// which program it was and quotes its last words, or wraps ErrNoProgram.
 	Run func(ctx context.Context, argv ...string) (string, error)
 }
+
+// ErrNoProgram is the error of a program that the machine has not.
+var ErrNoProgram = errors.New("there is no such program on this machine")
 
 // kinds are an empty change of each kind.
 func kinds() []Change {

@@ -2,7 +2,7 @@ package setup
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"strings"
 )
 
@@ -11,7 +11,7 @@ type Command struct {
 	// Argv is run; empty: nothing is.
 	Argv []string `json:"argv,omitempty"`
 	// Undo is run to take it back; empty: nothing is. Where it fails, a person has to
-	// run it.
+	// run it, unless what it is about has gone.
 	Undo []string `json:"undo,omitempty"`
 	// Root: others than root may not run it.
 	Root bool `json:"root,omitempty"`
@@ -40,8 +40,15 @@ func (c *Command) revert(ctx context.Context, s System) (Left, error) {
 	if len(c.Undo) == 0 {
 		return Left{}, nil
 	}
-	if _, err := s.Run(ctx, c.Undo...); err != nil {
-		return Left{strings.Join(c.Undo, " "), fmt.Sprintf("%v; run it if it is still needed", err)}, nil
+	if _, err := s.Run(ctx, c.Undo...); err != nil && !gone(err) {
+		line := strings.Join(c.Undo, " ")
+		return Left{line, strings.TrimPrefix(err.Error(), line+" ") + "; run it if it is still needed"}, nil
 	}
 	return Left{}, nil
+}
+
+// gone reports whether a command failed because there is no such program any more, or as
+// systemctl says it, no such unit.
+func gone(err error) bool {
+	return errors.Is(err, ErrNoProgram) || strings.Contains(err.Error(), "does not exist")
 }

@@ -478,3 +478,23 @@ func TestUndoLink(t *testing.T) {
 	}
 	wantFiles(t, dir, "ours", "theirs")
 }
+
+// A service that has gone needs no stop, a command that fails is left to a person.
+func TestUndoCommand(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		err  error
+		left bool
+	}{
+		{"it works", nil, false},
+		{"no such unit", errors.New("systemctl disable x failed: Failed to disable unit: Unit file x does not exist."), false},
+		{"no such program", fmt.Errorf("postfix: %w", ErrNoProgram), false},
+		{"another reason", errors.New("postfix reload failed: it says no"), true},
+	} {
+		s := System{Run: func(context.Context, ...string) (string, error) { return "", tt.err }}
+		left, err := (&Command{Undo: []string{"down"}}).revert(t.Context(), s)
+		if err != nil || (left != Left{}) != tt.left || tt.left && !strings.Contains(left.String(), "it says no; run it if it is still needed") {
+			t.Errorf("%s: %v, %v", tt.name, left, err)
+		}
+	}
+}

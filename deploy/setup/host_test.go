@@ -28,8 +28,21 @@ func start(t testing.TB) *host {
 	h.Shell("ip address add 198.51.100.7/32 dev lo")
 	h.Write("/etc/resolv.conf", "nameserver 127.0.0.1\n", 0o644)
 	h.Write("/root/records", "", 0o644)
-	h.Shell("rm -rf /etc/opendkim* /etc/postseal /var/lib/postseal; ! getent passwd postseal")
+	h.Shell("rm -rf /etc/opendkim /etc/postseal /var/lib/postseal; ! getent passwd postseal")
+	h.Postfix()
+	h.Shell("cp -a /etc/postfix /srv/postfix")
 	return h
+}
+
+// reset makes the machine as it was when it started.
+func (h *host) reset() {
+	h.t.Helper()
+	h.Shell(`systemctl disable --now postseal.service postseal.socket postseal-rotate.timer 2>/dev/null || true
+rm -rf /etc/systemd/system/postseal* /etc/postseal /var/lib/postseal /var/spool/postfix/postseal /etc/opendkim* /var/spool/postfix/opendkim /etc/postfix
+systemctl daemon-reload
+userdel postseal 2>/dev/null || true
+cp -a /srv/postfix /etc/postfix && systemctl restart postfix && rm -f /var/mail/alice && : >/root/records`)
+	h.AwaitPostfix()
 }
 
 // setup runs setup, which must succeed, with no record in DNS.

@@ -7,11 +7,28 @@ import (
 	"testing"
 )
 
+// One machine does for all: each test leaves it as it found it, or it is reset.
+func TestSetup(t *testing.T) {
+	h := start(t)
+	for _, tt := range []struct {
+		name string
+		run  func(*host, *testing.T)
+	}{
+		{"fresh", (*host).fresh}, {"milters", (*host).milters}, {"undo of a machine that others changed", (*host).changed},
+		{"own addresses", (*host).ownAddresses}, {"unwire", (*host).unwire}, {"OpenDKIM", (*host).besideOpenDKIM},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h.t = t
+			tt.run(h, t)
+			h.reset()
+		})
+	}
+}
+
 // On a machine that knows nothing of us, one command ends with mail that has both
 // signatures; a second changes nothing, and --undo leaves every file as it was.
-func TestFresh(t *testing.T) {
-	h := start(t)
-	h.Postfix()
+func (h *host) fresh(t *testing.T) {
+	h.Shell("grep -q '^UserID' /etc/opendkim.conf") // as its package has it: it signs nothing, and is in nobody's way
 	before, dated := h.snapshot(false), h.snapshot(true)
 
 	out := h.setup("example.com --dry-run")
@@ -70,9 +87,7 @@ func TestFresh(t *testing.T) {
 }
 
 // The milters that are there stay in their order, also those of a service of master.cf.
-func TestMilters(t *testing.T) {
-	h := start(t)
-	h.Postfix()
+func (h *host) milters(t *testing.T) {
 	h.Shell(`postconf -e 'smtpd_milters = inet:localhost:7357, { inet:localhost:8893, default_action=accept }' 'non_smtpd_milters = inet:localhost:7357' milter_default_action=accept`)
 	h.Shell(`postconf -M submission/inet='submission inet n - y - - smtpd' && postconf -P 'submission/inet/smtpd_milters=inet:localhost:7358' && postfix reload`)
 	before := h.snapshot(false)
@@ -87,24 +102,53 @@ func TestMilters(t *testing.T) {
 	}
 	h.Shell("postseal setup --undo")
 	h.differ(before, h.snapshot(false))
+}
 
-	// Somebody else's changes since stay.
-	h.setup("example.com")
-	h.Shell("postconf -e mydestination=localhost,mail.example.com,other && echo '# mine' >>/etc/postseal/signing.table")
-	h.Shell("postseal genkey --add -d example.net -s mine")
+// Somebody else's changes since stay, and what is left is said in few lines: another
+// milter, a unit, a key, keys that were rotated. The service runs and mail is in the queue.
+func (h *host) changed(*testing.T) {
+	h.setup("example.com --selector t")
+	h.Shell("postfix stop && printf 'Subject: hello\n\nhello\n' | sendmail -f bob@example.com alice@mail.example.com && systemctl restart postfix")
+	h.AwaitPostfix()
+	h.Shell(`postconf -e mydestination=localhost,mail.example.com,other "smtpd_milters = $(postconf -h smtpd_milters), inet:localhost:7357"
+echo '# mine' >>/etc/postseal/signing.table && echo '# mine' >>/etc/systemd/system/postseal.service`)
+	h.Shell("postseal genkey --add -d example.net -s mine && postseal rotate example.com --records /root/records")
 	out := h.Shell("postseal setup --undo")
-	h.want(out, "/etc/postfix/main.cf was changed since", "signing.table was changed since", "the user postseal stays")
-	h.Shell("test -s /etc/postseal/keys/example.net/mine.private && grep -q mine /etc/postseal/key.table")
+	h.want(out, "left /etc/postfix/main.cf: it was changed since; only our milter was taken out", "left /etc/systemd/system/postseal.service: it was changed since",
+		"left the user postseal: /etc/postseal/keys needs them", "leave the keys' records in DNS for a week")
+	if lines := strings.Count("\n"+out, "\nleft "); lines > 5 || strings.Count(out, "key.table") != 1 {
+		h.t.Errorf("%d lines on what is left:\n%s", lines, out)
+	}
+	h.Shell("test -s /etc/postseal/keys/example.net/mine.private && grep -q mine /etc/postseal/key.table && ! systemctl is-active postseal.service")
 	h.want(h.Shell("postconf -h mydestination"), "other")
-	if got := h.Shell("postconf -h smtpd_milters non_smtpd_milters; cat /etc/postseal/signing.table"); strings.Contains(got, "postseal.sock") || !strings.Contains(got, "# mine") || strings.Contains(got, "example.com") {
-		t.Errorf("left:\n%s", got)
+	if got := h.Shell("postconf -h smtpd_milters non_smtpd_milters; cat /etc/postseal/signing.table"); strings.Contains(got, "postseal.sock") || !strings.Contains(got, "7357") ||
+		!strings.Contains(got, "# mine") || strings.Contains(got, "example.com") {
+		h.t.Errorf("left:\n%s", got)
+	}
+	h.want(h.Shell("postseal setup --undo"), "nothing to take back")
+}
+
+// Where Postfix relays for the machine's own addresses, as it does unless mynetworks is set,
+// mail from them is signed.
+func (h *host) ownAddresses(*testing.T) {
+	h.Shell("postconf -X mynetworks && systemctl restart postfix")
+	h.AwaitPostfix()
+	h.setup("example.com --selector t")
+	h.want(h.Shell("cat /etc/postseal/trusted.hosts"), "\n198.51.100.7")
+	h.Shell("swaks --server 198.51.100.7 --from bob@example.com --to alice@mail.example.com --body hello")
+	text := ""
+	h.Await("the mail", func() bool { text, _ = h.Try("cat /var/mail/alice"); return strings.Contains(text, "hello") })
+	h.want(text, "DKIM-Signature")
+	// Whether check has anything to say of who may relay:
+	out, _ := h.Try("echo >/tmp/records && chmod 644 /tmp/records; postseal check example.com --only postfix --json --records /tmp/records")
+	h.want(out, "mail passes through")
+	if strings.Contains(out, "relay") {
+		h.t.Errorf("check says:\n%s", out)
 	}
 }
 
 // --unwire takes the milter out where no journal tells how it came there.
-func TestUnwire(t *testing.T) {
-	h := start(t)
-	h.Postfix()
+func (h *host) unwire(t *testing.T) {
 	h.setup("example.com")
 	h.Shell("rm /var/lib/postseal/setup.journal")
 	h.want(h.Shell("postseal setup --unwire"), "/etc/postfix/main.cf")
@@ -116,9 +160,7 @@ func TestUnwire(t *testing.T) {
 
 // An OpenDKIM's configuration gets the domain in its own form; its own domain goes on
 // being signed as it was.
-func TestOpenDKIM(t *testing.T) {
-	h := start(t)
-	h.Postfix()
+func (h *host) besideOpenDKIM(t *testing.T) {
 	h.Shell(`getent passwd opendkim || useradd --system opendkim
 install -d -m 755 /etc/opendkim && install -d -m 700 -o opendkim -g opendkim /etc/opendkim/keys
 cd /etc/opendkim && postseal genkey -d example.org -s mail -o keys/ && chown opendkim keys/mail.private
