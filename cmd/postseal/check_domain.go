@@ -181,6 +181,11 @@ func (f *checkFlags) prepare(cmd *cobra.Command, args []string) (c *check.Checke
 	if c.Addresses, err = parseAddresses(cmd, f.addresses); err != nil {
 		return nil, nil, err
 	}
+	if f.dns.set() { // root reads the file of --records, be it root's alone
+		if c.DNS, err = f.dns.open(cmd, lookupTimeout); err != nil {
+			return nil, nil, err
+		}
+	}
 	return c, names, checkUser(cmd, f.from.user)
 }
 
@@ -239,9 +244,12 @@ func isStranger(cmd *cobra.Command, l *loaded) bool {
 	return name != "" && err == nil && uid != os.Geteuid()
 }
 
-// openDNS opens what the flags name, else what the configuration does.
+// openDNS opens what the configuration names, where the flags named nothing.
 func (f *checkFlags) openDNS(cmd *cobra.Command, c *check.Checker) (err error) {
-	if c.Snapshot != nil && !f.dns.set() {
+	if c.DNS != nil {
+		return nil
+	}
+	if c.Snapshot != nil {
 		if asker, ok := c.Snapshot.Resolver().(resolver.Asker); ok {
 			c.DNS = asker
 			_, c.FromFile = asker.(*resolver.Records)

@@ -147,6 +147,12 @@ func TestHowTo(t *testing.T) {
 		}
 		t.Log(m.Shell("postseal check " + domain))
 	})
+	t.Run("root's own file stands in for DNS", func(t *testing.T) {
+		m.Write("/root/records", "", 0o600)
+		if out, _ := m.Try("postseal check example.com --only dkim --records /root/records"); !strings.Contains(out, "There is no TXT record") {
+			t.Error(out)
+		}
+	})
 	t.Run("a second run changes nothing", func(t *testing.T) {
 		was := m.tree(folders...)
 		again, exit := m.ask("setup " + domain)

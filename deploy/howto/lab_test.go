@@ -48,7 +48,7 @@ func start(t *testing.T) *lab {
 	binary := filepath.Join(t.TempDir(), "postseal")
 	program.Build(t, binary)
 	m.Install(binary, "/usr/local/bin/postseal", 0o755)
-	m.Shell("useradd --create-home alice && rm -rf /var/mail/* && hostname mail.example.com && rm /etc/opendkim.conf")
+	m.Shell("useradd --create-home alice && rm -rf /var/mail/* && hostname mail.example.com")
 	m.names()
 	m.Postfix()
 	m.Shell("postconf -e 'myhostname = mail.example.com' && postfix reload")
