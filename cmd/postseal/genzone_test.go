@@ -116,6 +116,12 @@ func TestGenzoneUpdate(t *testing.T) {
 			}
 		}
 	}
+	// A key whose name is an alias is published where that leads.
+	rsa, _ := command(t, exitOK, "genzone", "-c", conf, "example.net")
+	_, rsa, _ = strings.Cut(rsa, "rsa._domainkey.example.net.")
+	rsa, _, _ = strings.Cut(rsa, "ed25519.")
+	s.Update(t, "example.net", "delete rsa._domainkey.example.net", "add rsa._domainkey.example.net. 60 CNAME one.example.net.",
+		"add one.example.net. 60 CNAME rsa.example.net.", "add rsa.example.net. 60 "+strings.TrimSpace(rsa))
 	for range 2 { // a dry run changes nothing
 		out, errs := update(exitFailed, "--dry-run")
 		says(out, "+ rsa._domainkey.example.com.\t", "+ rsa._domainkey.denied.example.", "; of 6 records 3 would be added, 0 would be replaced, 2 stand in DNS already")

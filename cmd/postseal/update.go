@@ -146,6 +146,9 @@ func troubles(results []updated) (reasons, left []string) {
 func (f *updateFlags) one(ctx context.Context, u *zone.Updater, r zone.Record, dryRun bool) (to updated) {
 	standing, err := u.Look(ctx, r.Name)
 	if err != nil {
+		if alias := (*zone.Alias)(nil); errors.As(err, &alias) && leadsTo(ctx, u, alias, r) {
+			return updated{State: zone.Published}
+		}
 		return updated{Err: err}
 	}
 	var change zone.Change
@@ -163,6 +166,22 @@ func (f *updateFlags) one(ctx context.Context, u *zone.Updater, r zone.Record, d
 	}
 	to.Changed = to.Err == nil
 	return to
+}
+
+// leadsTo reports whether the record stands where an alias leads.
+func leadsTo(ctx context.Context, u *zone.Updater, alias *zone.Alias, r zone.Record) bool {
+	const most = 8
+	for range most {
+		standing, err := u.Look(ctx, alias.Target)
+		if err == nil {
+			state, _ := r.Compare(standing)
+			return state == zone.Published
+		}
+		if !errors.As(err, &alias) {
+			return false
+		}
+	}
+	return false
 }
 
 // showProgress counts parts of work on standard error.

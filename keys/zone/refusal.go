@@ -77,7 +77,7 @@ func (s *server) refusal(answer *dns.Msg, name string) error {
 		if s.Key != nil {
 			grant = fmt.Sprintf("update-policy { grant %s name %s TXT; };", s.keyName(), name)
 		}
-		return s.refuse(code, "refuses to change %s for %s (REFUSED): allow it in the zone %s, for BIND with: %s", name, by, zone, grant)
+		return s.refuse(code, "refuses to change %s for %s (REFUSED): allow it in the zone %s, for BIND with: %s; or it is no primary name server of the zone: name that with --server", name, by, zone, grant)
 	case code == dns.RcodeRefused:
 		return s.refuse(code, "does not answer for %s (REFUSED): it has no such zone, or not for %s; name the primary name server of the zone with --server", name, by)
 	case code == dns.RcodeNotAuth:

@@ -155,11 +155,21 @@ func (s *server) texts(ctx context.Context, name string) ([]*dns.TXT, error) {
 	return list, nil
 }
 
-// alias is the error of a name with a CNAME: nothing can stand beside that.
+// Alias is the error of a name with a CNAME: nothing can stand beside that.
+type Alias struct {
+	// Name is that of Target, which may be an alias, too; both without a final dot.
+	Name, Target string
+}
+
+func (a *Alias) Error() string {
+	return fmt.Sprintf("%s is an alias (CNAME) of %s: publish the record there, or take the alias away", a.Name, a.Target)
+}
+
+// alias is the *Alias of a name in an answer.
 func alias(answer *dns.Msg, name string) error {
 	for _, rr := range answer.Answer {
 		if rr, ok := rr.(*dns.CNAME); ok && strings.EqualFold(rr.Hdr.Name, dns.Fqdn(name)) {
-			return fmt.Errorf("%s is an alias (CNAME) of %s: publish the record there, or take the alias away", name, strings.TrimSuffix(rr.Target, "."))
+			return &Alias{name, strings.TrimSuffix(rr.Target, ".")}
 		}
 	}
 	return nil

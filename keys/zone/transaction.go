@@ -116,7 +116,7 @@ func (s *server) trust(answer, question *dns.Msg, cause error) error {
 	sig := answer.IsTsig()
 	switch {
 	case sig == nil:
-		return fmt.Errorf("%s answered %s without a signature of the key %q: this cannot be believed; does the name server have that key?", s.addr, rcode(answer.Rcode), s.keyName())
+		return fmt.Errorf("%s answered %s without a signature of the key %q: this cannot be believed; does the name server have that key, and the zone?", s.addr, rcode(answer.Rcode), s.keyName())
 	case sig.Error != dns.RcodeSuccess:
 		return s.keyTrouble(sig)
 	case errors.Is(cause, dns.ErrTime):

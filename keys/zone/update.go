@@ -35,7 +35,7 @@ const DefaultTTL = time.Hour
 var ErrChanged = errors.New("other records stand there than were expected")
 
 // Look returns the values of the TXT records at a name, as the name server that Update
-// would ask has them, none if there are none. An alias (CNAME) there is an error.
+// would ask has them, none if there are none. One that is an alias is an *Alias.
 func (u *Updater) Look(ctx context.Context, name string) ([]string, error) {
 	at, err := u.find(ctx, name)
 	if err != nil {

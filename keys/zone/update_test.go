@@ -170,6 +170,26 @@ func TestUpdateRefused(t *testing.T) {
 	}
 }
 
+// The name of a key may have dots, capitals and underscores, and its algorithm be another.
+func TestUpdateKeys(t *testing.T) {
+	t.Parallel()
+	const own = "Some_Key.Example.COM."
+	for _, algorithm := range []string{"hmac-sha224", "hmac-sha384", "hmac-sha512"} {
+		text := nameserver.Key(own, algorithm, someSecret)
+		s := nameserver.Start(t, nameserver.Zone{Name: "example.com", Rules: `allow-update { key "` + own + `"; }; }; ` + strings.TrimSuffix(text, "};\n")})
+		path := filepath.Join(t.TempDir(), "key")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := updater(t, s.Addr, path).Update(t.Context(), Change{Name: name, After: []string{"x"}}); err != nil {
+			t.Errorf("%s: %v", algorithm, err)
+		}
+		if got := dig(t, s.Addr, name); !slices.Equal(got, []string{`"x"`}) {
+			t.Errorf("%s: %q", algorithm, got)
+		}
+	}
+}
+
 // A change that somebody makes between the look and the update is met by the
 // prerequisites, whatever it is.
 func TestUpdateRace(t *testing.T) {
@@ -226,14 +246,14 @@ func TestUpdateRace(t *testing.T) {
 // has closed is opened anew.
 func TestPrimary(t *testing.T) {
 	t.Parallel()
-	s := nameserver.Start(t, nameserver.Zone{Name: "example.com"}, nameserver.Zone{Name: "sub.example.com"})
+	s := nameserver.Start(t, nameserver.Zone{Name: "example.com"}, nameserver.Zone{Name: "sub.example.com"}, nameserver.Zone{Name: "_domainkey.example.com"})
 	client, err := resolver.New(resolver.Options{Nameservers: []string{s.Addr}, Timeout: patience})
 	if err != nil {
 		t.Fatal(err)
 	}
 	u := updater(t, "", s.KeyFile)
 	u.DNS = resolver.Lookup{Asker: client, Port: addrPort(t, s.Addr).Port()}
-	for i, name := range []string{"a.example.com", "b.c.sub.example.com", "example.com", "b.c.sub.example.com"} {
+	for i, name := range []string{"a.example.com", "b.c.sub.example.com", "example.com", "b.c.sub.example.com", name} {
 		if i == 2 {
 			for _, c := range u.idle {
 				c.conn.Close()

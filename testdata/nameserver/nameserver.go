@@ -80,6 +80,7 @@ func Files(dir, addr string, port int, zones ...Zone) map[string]string {
 	notify no;
 	allow-transfer { any; };
 	dnssec-validation no;
+	check-names primary ignore;
 };
 controls { };
 include "tsig.key";
