@@ -196,7 +196,11 @@ func (s *setUp) handOver() error {
 	var owners []*setupDomain
 	for _, d := range s.shown.Domains {
 		for _, r := range d.due() {
-			if r.Value != "" {
+			switch {
+			case r.State == stateUnknown && r.Kind != "dkim" && s.bulk.update.replace:
+				d.Advice = append(d.Advice, fmt.Sprintf("the %s record is not handed over: DNS did not say which one --replace would take away; run this again", r.Kind))
+				s.failed = true
+			case r.Value != "":
 				due, records, owners = append(due, r), append(records, r.Record), append(owners, d)
 			}
 		}

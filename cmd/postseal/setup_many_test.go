@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postseal/postseal/milter/resolver"
 	"github.com/postseal/postseal/testdata/nameserver"
 	"github.com/postseal/postseal/testdata/program"
 )
@@ -124,6 +125,31 @@ func TestSetupWaitEach(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "keys")); err == nil {
 		t.Error("there are keys")
 	}
+}
+
+// An SPF record that DNS does not tell of is not taken away, even with --replace; keys are
+// handed over.
+func TestSetupReplacesNothingUnknown(t *testing.T) {
+	t.Parallel()
+	const theirs = "v=spf1 include:spf.example.net -all"
+	s := nameserver.Start(t, nameserver.Zone{Name: "example.com", Records: `@ TXT "` + theirs + `"`})
+	_, site := emptySite(t)
+	if os.Geteuid() != 0 {
+		site = site[:len(site)-2]
+	}
+	out, _ := command(t, exitFailed, slices.Concat([]string{"setup", "example.com", "--selector", "t1", "--nameserver", "127.0.0.1:1",
+		"--update", "--replace", "--server", s.Addr, "--tsig-key", s.KeyFile}, site)...)
+	if !strings.Contains(out, "the spf record is not handed over") {
+		t.Errorf("%s", out)
+	}
+	client, err := resolver.New(resolver.Options{Nameservers: []string{s.Addr}, Timeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if txt, _, err := client.LookupTXT(t.Context(), "example.com"); err != nil || !slices.Equal(txt, []string{theirs}) {
+		t.Errorf("%q, %v", txt, err)
+	}
+	command(t, exitOK, "testkey", "-d", "example.com", "-s", "t1r", "--nameserver", s.Addr)
 }
 
 // A set-up of many domains that is killed in the middle goes on where it was, makes

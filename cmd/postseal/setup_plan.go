@@ -77,7 +77,11 @@ func (s *setUp) planDomains(begun []setup.Change) error {
 func (s *setUp) byHand() string {
 	var b strings.Builder
 	fmt.Fprint(&b, "by hand, with tables that the configuration names:")
-	for _, d := range s.names {
+	for i, d := range s.names {
+		if i == mostShown {
+			fmt.Fprintf(&b, "\nand so on for %d more domains", len(s.names)-i)
+			break
+		}
 		file := filepath.Join(filepath.Dir(s.config), "keys", d, s.selector+"r.private")
 		name := s.selector + "r._domainkey." + d
 		fmt.Fprintf(&b, "\nmkdir -p -m 700 %s && postseal genkey -d %s -s %sr -o %s\nrow of key_table: %s %s:%sr:%s\nrow of signing_table: *@%s %s",

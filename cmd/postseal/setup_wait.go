@@ -90,6 +90,7 @@ func (s *setUp) await(list []*setup.Key) (missing map[*setup.Key]string, err err
 	}
 	p := terminal.NewProgress(s.cmd.ErrOrStderr(), time.Now, "keys in DNS", 0, len(list))
 	defer p.Done()
+	last := ""                   // reason that was told
 	left := make(map[string]int) // keys of a domain that are not seen
 	for _, k := range list {
 		left[k.Domain]++
@@ -123,7 +124,13 @@ func (s *setUp) await(list []*setup.Key) (missing map[*setup.Key]string, err err
 			return s.sign(ready)
 		},
 		Pause: setup.Pause,
-		Told:  func(seen int, why string) { p.Set(seen, printable(why)) },
+		Told: func(seen int, why string) {
+			if why != last && why != "" {
+				p.Print(printable(why)) // the line of the progress is too short for it
+			}
+			last = why
+			p.Set(seen, "")
+		},
 	}.Wait(ctx, list)
 }
 

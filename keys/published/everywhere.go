@@ -1,6 +1,7 @@
 package published
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"errors"
@@ -154,7 +155,11 @@ func each(ctx context.Context, servers []NameServer, ask func(context.Context, N
 		})
 	}
 	all.Wait()
-	return withoutUnreachable(list)
+	list = withoutUnreachable(list)
+	slices.SortStableFunc(list, func(a, b Seen) int { // DNS has them in another order each time
+		return cmp.Or(strings.Compare(a.Server, b.Server), strings.Compare(a.Address, b.Address))
+	})
+	return list
 }
 
 // At is Everywhere for name servers that somebody has named in place of the domain's own.
