@@ -136,6 +136,10 @@ var wallClockUses = map[string]string{
 	"milter/resolver/exchange.go": "a deadline that is long over",
 	"milter/socket.go":            "a deadline that is long over",
 	"config/postfix/mail.go":      "the order of mail in the mailbox of a private Postfix",
+	"milter/rotating.go":          "whether a file is still the one that was read",
+	"keys/rotation/begin.go":      "the age of a key that nothing else is known of, in days",
+	"keys/zone/refusal.go":        "how far the name server's clock is from ours is told",
+	"keys/zone/transaction.go":    "a deadline that is long over; the time of a TSIG signature, which the name server judges",
 }
 
 // Nothing else of the daemon counts on a clock that goes forward.
