@@ -216,8 +216,9 @@ func summary(keys []*Key) string {
 	return strings.Join(words, ", ") + ": published, match"
 }
 
-// notSigned says why mail of a sender is not signed and what changes that.
-func notSigned(domain, sender string, d milter.Decision) finding.Finding {
+// notSigned says why mail of a sender is not signed and what changes that. keyed is
+// whether key_table has keys of the domain, as it has while a set-up waits for DNS.
+func notSigned(domain, sender string, keyed bool, d milter.Decision) finding.Finding {
 	f := finding.Finding{
 		Code: NotSigned, Level: finding.Problem,
 		Text:   fmt.Sprintf("Mail from %s leaves without a signature: %s.", sender, milter.Words(d.Reasons)),
@@ -228,7 +229,9 @@ func notSigned(domain, sender string, d milter.Decision) finding.Finding {
 		switch r.Code {
 		case milter.ReasonNoRow:
 			f.Text = fmt.Sprintf("Mail from %s leaves without a signature: no row of signing_table is for it.", sender)
-			f.Fix = "Make keys and rows for the domain:\n  postseal setup " + domain
+			if f.Fix = "Make keys and rows for the domain:\n  postseal setup " + domain; keyed {
+				f.Fix = "Have it signed with the keys that it has once DNS shows them, or at once without --wait:\n  postseal setup --wait " + domain
+			}
 		case milter.ReasonExemptDomain:
 			f.Fix = fmt.Sprintf("Take %s out of exempt_domains.", domain)
 		case milter.ReasonModeNoSign:

@@ -73,7 +73,8 @@ func (c *Checker) signs(domain string, s *Section) {
 		return
 	}
 	if len(s.Keys) == 0 {
-		s.add("", notSigned(domain, sender, d))
+		_, keyed := c.index().byDomain[domain]
+		s.add("", notSigned(domain, sender, keyed, d))
 		return
 	}
 	s.add("", finding.Finding{

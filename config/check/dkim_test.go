@@ -116,6 +116,22 @@ func TestDKIMFix(t *testing.T) {
 	}
 }
 
+// A domain whose keys wait for DNS is not told to sign with them before that.
+func TestDKIMWaits(t *testing.T) {
+	for _, tt := range []struct{ name, keyTable, want string }{
+		{"keys in key_table", bothKeys, "postseal setup --wait example.com"},
+		{"none", "far example.net:other:./keys/other.private\n", "postseal setup example.com"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := setting{keyTable: tt.keyTable, signingTable: "# none yet\n"}.checker(t)
+			s := c.look(c.dkim, SectionDKIM)
+			if len(s.Findings) != 1 || s.Findings[0].Code != NotSigned || !strings.Contains(s.Findings[0].Fix, tt.want) {
+				t.Errorf("%q is not in %+v", tt.want, s.Findings)
+			}
+		})
+	}
+}
+
 // What the running daemon has of the keys.
 func TestDKIMDaemon(t *testing.T) {
 	r := keys.KeyInfo{Name: "r", Selector: "20261122r", State: keys.StateReady}
