@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -116,7 +117,7 @@ func readReceived(value string) (client netip.Addr, helo string, err error) {
 	var addresses []string
 	for _, word := range words[2:] {
 		if name, ok := strings.CutPrefix(strings.Trim(word, "()"), "helo="); ok {
-			helo = name
+			helo = cmp.Or(name, helo)
 			continue
 		}
 		addresses = append(addresses, bracketed(word)...)

@@ -46,6 +46,7 @@ func TestReadReceived(t *testing.T) {
 func FuzzReadReceived(f *testing.F) {
 	f.Add(" from mail.example.com (mx.example.com [192.0.2.7])\r\n\tby mx.example.net")
 	f.Add(" from [1] ([IPv6:::1] helo=[x]) by")
+	f.Add("from host[IPv6:::1] helo=")
 	f.Fuzz(func(t *testing.T, value string) {
 		client, helo, err := readReceived(value)
 		if (err == nil) != client.IsValid() || err == nil && (helo == "" || strings.ContainsAny(helo, " \t")) {
