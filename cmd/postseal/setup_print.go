@@ -9,6 +9,7 @@ import (
 
 	"github.com/postseal/postseal/cmd/postseal/terminal"
 	"github.com/postseal/postseal/config/setup"
+	"github.com/postseal/postseal/milter/finding"
 )
 
 // setupShown is what setup prints with --json.
@@ -244,16 +245,8 @@ func (s *setUp) commandLine() string {
 	return strings.Join(words, " ")
 }
 
-// shellWord writes a word for a shell.
-func shellWord(s string) string {
-	plain := func(r rune) bool {
-		return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-_./:=,@%+", r)
-	}
-	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
-		return s
-	}
-	return printable("'" + strings.ReplaceAll(s, "'", `'\''`) + "'")
-}
+// shellWord writes a word for a shell, on a terminal.
+func shellWord(s string) string { return printable(finding.Word(s)) }
 
 // about says in the journal what a run is for.
 func (s *setUp) about() string {

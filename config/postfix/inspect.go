@@ -148,7 +148,7 @@ func (i *inspection) fix(edits ...Edit) string {
 
 func (i *inspection) reload() string {
 	if i.chosen {
-		return "postfix -c " + quote(i.Dir) + " reload"
+		return "postfix -c " + finding.Word(i.Dir) + " reload"
 	}
 	return "postfix reload"
 }

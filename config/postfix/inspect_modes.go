@@ -108,7 +108,7 @@ func allows(info fs.FileInfo, who identity, socket bool) bool {
 // denied tells of a socket that Postfix's user may not use.
 func (i *inspection) denied(full string, who identity) {
 	text := fmt.Sprintf("Postfix's user %s may not use the socket %s", who.name, full)
-	fix := fmt.Sprintf("See what keeps it away:\nnamei -l %s", quote(full))
+	fix := fmt.Sprintf("See what keeps it away:\nnamei -l %s", finding.Word(full))
 	if at, blocked := blocks(full, who); blocked {
 		if info, err := os.Stat(at); err == nil {
 			text += fmt.Sprintf(": %s keeps it away (mode %04o, group %s)", at, info.Mode().Perm(), groupName(info))
@@ -128,9 +128,9 @@ func (i *inspection) admit(at string, info fs.FileInfo, who identity) string {
 	case socket && bits&0o020 == 0:
 		return "Let socket_mode in postseal.toml be \"0660\" (SocketMode= in postseal.socket, where systemd holds it), and restart both:\nsystemctl restart postseal.socket postseal.service"
 	case !socket && bits&0o010 == 0 && group > 0:
-		return "chmod g+x " + quote(at)
+		return "chmod g+x " + finding.Word(at)
 	case !inGroup && group > 0:
-		return fmt.Sprintf("usermod --append --groups %s %s\n%s", quote(groupName(info)), quote(who.name), i.reload())
+		return fmt.Sprintf("usermod --append --groups %s %s\n%s", finding.Word(groupName(info)), finding.Word(who.name), i.reload())
 	case socket:
 		return fmt.Sprintf("Let socket_group in postseal.toml be %q, and restart postseal.", cmp.Or(i.Group, who.name))
 	}

@@ -25,7 +25,7 @@ func (i *inspection) running() {
 	}
 	command := "postfix"
 	if i.chosen {
-		command += " -c " + quote(i.Dir)
+		command += " -c " + finding.Word(i.Dir)
 	}
 	i.add(NotRunning, finding.Problem, "Postfix does not run.", "No mail comes or goes.", command+" start")
 }

@@ -1,6 +1,10 @@
 package postfix
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/postseal/postseal/milter/finding"
+)
 
 // Edit is one change to main.cf or master.cf: a run of postconf.
 type Edit struct {
@@ -14,20 +18,9 @@ type Edit struct {
 func (e Edit) String() string {
 	quoted := make([]string, len(e.Argv))
 	for i, a := range e.Argv {
-		quoted[i] = quote(a)
+		quoted[i] = finding.Word(a)
 	}
 	return strings.Join(quoted, " ")
-}
-
-// quote writes a word for a shell.
-func quote(s string) string {
-	plain := func(r rune) bool {
-		return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-_./:=,@%+", r)
-	}
-	if s != "" && !strings.ContainsFunc(s, func(r rune) bool { return !plain(r) }) {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // isSigner tells a milter in whose place ours is put: two signers would both sign.
