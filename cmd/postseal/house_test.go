@@ -86,7 +86,7 @@ func TestHouse(t *testing.T) {
 			"keys/zone", "milter", "milter/authres", "milter/dkim", "milter/dmarc", "milter/finding", "milter/hosts", "milter/latency", "milter/mailbox",
 			"milter/monitor", "milter/proof", "milter/resolver", "milter/rewrite", "milter/sandbox", "milter/spf", "milter/wire",
 		},
-		"config/table": {"config/dataset"},
+		"config/table": {"config/dataset", "config/folder"},
 		"config/setup": {
 			"config", "config/dataset", "config/folder", "config/opendkim", "config/postfix", "config/table", "deploy", "keys", "keys/libcrypto", "milter/dkim",
 			"milter/finding", "milter/wire",

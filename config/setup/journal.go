@@ -97,7 +97,7 @@ func (j *Journal) lock(ctx context.Context, waiting func()) error {
 		if err != nil {
 			return err
 		}
-		ours, err := flock(f, dir)
+		ours, err := folder.Lock(f, dir, false)
 		switch {
 		case ours:
 			j.folder = f
@@ -119,19 +119,6 @@ func (j *Journal) lock(ctx context.Context, waiting func()) error {
 		case <-time.After(lockPause):
 		}
 	}
-}
-
-// flock locks f and reports whether it is what is at path then. It does not wait.
-func flock(f *os.File, path string) (bool, error) {
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return false, err
-	}
-	ours, err := f.Stat()
-	if err != nil {
-		return false, err
-	}
-	now, err := os.Stat(path)
-	return err == nil && os.SameFile(ours, now), nil
 }
 
 // Close ends the wait of others.

@@ -10,9 +10,9 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/postseal/postseal/config/dataset"
+	"github.com/postseal/postseal/config/folder"
 )
 
 // File is key_table or signing_table, a file that rows can be added to.
@@ -50,15 +50,8 @@ func Lock(path string) (*os.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
-		var ours, theirs os.FileInfo
-		if err == nil {
-			ours, err = f.Stat()
-		}
-		if err == nil {
-			theirs, err = os.Stat(path)
-		}
-		if err == nil && os.SameFile(ours, theirs) {
+		current, err := folder.Lock(f, path, true)
+		if current {
 			return f, nil
 		}
 		_ = f.Close() // nothing was written

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"github.com/postseal/postseal/config/folder"
 )
 
 // FileName is the file beside key_table that keeps what is known of keys between runs.
@@ -82,7 +84,7 @@ func Open(path string) (*Ledger, error) {
 		if err != nil {
 			return nil, err
 		}
-		current, err := lock(f, path)
+		current, err := folder.Lock(f, path, true)
 		if err != nil || !current {
 			_ = f.Close() // nothing was written
 			if err != nil {
@@ -98,22 +100,6 @@ func Open(path string) (*Ledger, error) {
 		l.path, l.file = path, f
 		return l, nil
 	}
-}
-
-// lock waits for a file, and reports whether it is still the one at path.
-func lock(f *os.File, path string) (current bool, err error) {
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
-		return false, err
-	}
-	ours, err := f.Stat()
-	if err != nil {
-		return false, err
-	}
-	theirs, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	return err == nil && os.SameFile(ours, theirs), err
 }
 
 // Close ends the wait of others. What was not saved is lost.
