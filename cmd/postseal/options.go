@@ -55,7 +55,7 @@ func loadConfig(cmd *cobra.Command, path string) (*config.Config, error) {
 
 // noConfig says what to do where there is no configuration at path.
 func noConfig(path string, exists func(path string) bool) string {
-	const example = "make it (deploy/postseal.toml in postseal's source is an example), "
+	const example = "make it (postseal setup DOMAIN does), "
 	switch {
 	case path == configPath && exists(openDKIMPath):
 		return fmt.Sprintf("OpenDKIM's is there: -c %s reads it as it is, and postseal import %s makes a postseal.toml of it", openDKIMPath, openDKIMPath)
